@@ -1,0 +1,14 @@
+"""The one exception that a user sees: what went wrong and how to mend it."""
+
+
+class UserError(Exception):
+    """Something the user can mend; printed as one `error:` and one `hint:` line, never as a traceback.
+
+    `code` is the exit code (design: 2 = wrong usage or nothing could be audited, 3 = a gate could not be evaluated).
+    """
+
+    def __init__(self, message: str, *, hint: str, code: int = 2) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.code = code
