@@ -1,0 +1,192 @@
+"""What surrounds the work: services, autoscalers, queues, quotas, budgets, claims, events, systems, sources."""
+
+from datetime import datetime
+from typing import Literal
+
+from gpuaudit.cluster.record import Record
+
+SourceStatus = Literal["ok", "partial", "failed", "absent"]
+
+
+class Namespace(Record, frozen=True):
+    """A namespace with the labels and annotations that say whose it is."""
+
+    cluster: str
+    name: str
+    uid: str | None = None
+    labels: dict[str, str] = {}
+    annotations: dict[str, str] = {}
+    role: str | None = None
+    ignore: tuple[str, ...] = ()
+
+
+class Service(Record, frozen=True):
+    """A Service: what it selects and which ports it offers (name → port)."""
+
+    cluster: str
+    namespace: str
+    name: str
+    selector: dict[str, str] = {}
+    ports: dict[str, int] = {}
+    labels: dict[str, str] = {}
+    type: str = "ClusterIP"
+    external: str | None = None  # class of host only: in-cluster, external, gateway
+    endpoints: int | None = None
+
+
+class Autoscaler(Record, frozen=True):
+    """An HPA, ScaledObject, KPA or other autoscaler; `triggers` are (type, metric or query, target)."""
+
+    cluster: str
+    namespace: str
+    name: str
+    kind: str
+    api_group: str = ""
+    target: str = ""  # workload id
+    min_replicas: int | None = None
+    max_replicas: int | None = None
+    current_replicas: int | None = None
+    desired_replicas: int | None = None
+    triggers: tuple[tuple[str, str, str], ...] = ()
+    behavior: dict[str, str] = {}
+    fallback: bool | None = None
+    paused: bool = False
+    healthy: bool | None = None
+    conditions: tuple[str, ...] = ()
+    labels: dict[str, str] = {}
+    annotations: dict[str, str] = {}
+
+
+class Queue(Record, frozen=True):
+    """A Kueue, Volcano, KAI or Run:ai queue; quotas per resource, None = unlimited or not said."""
+
+    cluster: str
+    name: str
+    kind: str
+    api_group: str
+    namespace: str = ""
+    cohort: str | None = None
+    parent: str | None = None
+    nominal: dict[str, float] = {}
+    used: dict[str, float] = {}
+    borrowing_limit: dict[str, float] = {}
+    pending: int | None = None
+    admitted: int | None = None
+    active: bool | None = None
+    labels: dict[str, str] = {}
+
+
+class Quota(Record, frozen=True):
+    """A ResourceQuota's hard limits and use, in resource units."""
+
+    cluster: str
+    namespace: str
+    name: str
+    hard: dict[str, float] = {}
+    used: dict[str, float] = {}
+
+
+class Budget(Record, frozen=True):
+    """A PodDisruptionBudget."""
+
+    cluster: str
+    namespace: str
+    name: str
+    selector: dict[str, str] = {}
+    min_available: str | None = None
+    max_unavailable: str | None = None
+    disruptions_allowed: int | None = None
+    current_healthy: int | None = None
+    desired_healthy: int | None = None
+    expected_pods: int | None = None
+
+
+class Claim(Record, frozen=True):
+    """A DRA ResourceClaim: which devices it holds and for whom. `admin` access holds nothing."""
+
+    cluster: str
+    namespace: str
+    name: str
+    device_classes: tuple[str, ...] = ()
+    devices: tuple[str, ...] = ()  # driver/pool/device
+    uuids: tuple[str, ...] = ()
+    admin: bool = False
+    reserved_for: tuple[str, ...] = ()  # pod names
+    allocated: bool = False
+
+
+class VolumeClaim(Record, frozen=True):
+    """A PersistentVolumeClaim with its class."""
+
+    cluster: str
+    namespace: str
+    name: str
+    storage_class: str | None = None
+    bytes: int | None = None
+    access_modes: tuple[str, ...] = ()
+    provisioner: str | None = None
+
+
+class Event(Record, frozen=True):
+    """An event about a pod, node or workload; messages are bounded."""
+
+    cluster: str
+    namespace: str
+    kind: str
+    name: str
+    reason: str
+    message: str = ""
+    type: str = "Normal"
+    count: int = 1
+    first: datetime | None = None
+    last: datetime | None = None
+    component: str = ""
+
+
+class CustomObject(Record, frozen=True):
+    """The allow-listed fields of a custom resource of a known system (dotted path → JSON text of the value)."""
+
+    cluster: str
+    api_group: str
+    kind: str
+    name: str
+    namespace: str = ""
+    fields: dict[str, str] = {}
+    conditions: tuple[tuple[str, str, str], ...] = ()  # type, status, reason
+    labels: dict[str, str] = {}
+    annotations: dict[str, str] = {}
+
+
+class InstalledSystem(Record, frozen=True):
+    """Raw facts about a known system: which evidence was seen. The verdict is the stack's."""
+
+    cluster: str
+    system: str  # key of knowledge systems
+    version: str | None = None
+    ready: bool | None = None
+    in_use: bool | None = None
+    provider_managed: bool = False
+    evidence: tuple[str, ...] = ()
+    namespaces: tuple[str, ...] = ()
+
+
+class Metric(Record, frozen=True):
+    """A metric that exists in a source: how many series, how often, since when."""
+
+    name: str
+    source: str
+    series: int
+    interval_seconds: float | None = None
+    first: datetime | None = None
+    last: datetime | None = None
+    hosts: int | None = None
+
+
+class Source(Record, frozen=True):
+    """A system or file that was read, and how that went. `detail` is one line for a person."""
+
+    name: str
+    status: SourceStatus
+    detail: str = ""
+    provides: tuple[str, ...] = ()  # facts of knowledge.facts that it gave
+    cluster: str | None = None

@@ -1,0 +1,149 @@
+"""What runs: pods that hold or ask for GPUs, what they hold, their workloads, and the work that waits."""
+
+from datetime import datetime
+from typing import Literal
+
+from gpuaudit.cluster.record import Record
+
+HoldingKind = Literal["whole", "mig", "shared", "mps", "dra", "hami", "fraction"]
+
+
+class Container(Record, frozen=True):
+    """A container of a pod; arguments and environment are kept only from an allow-list."""
+
+    name: str
+    image: str = ""
+    init: bool = False
+    sidecar: bool = False  # init container with restartPolicy Always
+    requests: dict[str, float] = {}  # cpu in cores, memory in bytes, extended resources in their units
+    args: tuple[str, ...] = ()
+    env: dict[str, str] = {}
+    ready: bool | None = None
+    running_since: datetime | None = None
+    restarts: int = 0
+    waiting_reason: str | None = None
+    last_exit_reason: str | None = None
+    last_exit_at: datetime | None = None
+
+
+class Holding(Record, frozen=True):
+    """What a pod holds or asks for. `gpus` are physical: 0.125 of a card for one of eight replicas, None = unknown."""
+
+    kind: HoldingKind
+    resource: str  # nvidia.com/gpu, nvidia.com/mig-1g.10gb, a device class, gpu-fraction ...
+    count: float
+    gpus: float | None = None
+    profile: str | None = None  # of MIG
+    memory_mib: float | None = None  # limit that the sharing enforces (HAMi, fractions)
+    devices: tuple[str, ...] = ()  # UUIDs, where known
+    group: str | None = None  # reservation pod or gpu-group that really holds the device
+
+
+class Pod(Record, frozen=True):
+    """A pod that holds or asks for a GPU, or that a rule needs to see beside one."""
+
+    cluster: str
+    namespace: str
+    name: str
+    uid: str | None = None
+    workload: str = ""  # id of its root owner
+    node: str | None = None
+    phase: str = "Unknown"
+    reason: str | None = None  # status.reason, e.g. Evicted
+    created: datetime | None = None
+    scheduled: datetime | None = None
+    started: datetime | None = None
+    ready: bool | None = None
+    ready_at: datetime | None = None
+    containers_ready_at: datetime | None = None
+    initialized_at: datetime | None = None
+    deleted: datetime | None = None  # metadata.deletionTimestamp: when it should have been gone
+    finalizers: tuple[str, ...] = ()
+    unschedulable_reason: str | None = None
+    unschedulable_since: datetime | None = None
+    gates: tuple[str, ...] = ()
+    labels: dict[str, str] = {}
+    annotations: dict[str, str] = {}
+    node_selector: dict[str, str] = {}
+    affinity_keys: tuple[str, ...] = ()
+    tolerations: tuple[str, ...] = ()
+    priority: int | None = None
+    priority_class: str | None = None
+    scheduler: str | None = None
+    host_network: bool = False
+    privileged: bool = False
+    shm_bytes: int | None = None  # memory-backed emptyDir, any mount; None = none
+    claims: tuple[str, ...] = ()  # PVC names
+    resource_claims: tuple[str, ...] = ()
+    requests: dict[str, float] = {}  # as the scheduler counts them
+    containers: tuple[Container, ...] = ()
+    holdings: tuple[Holding, ...] = ()
+    grace_seconds: float | None = None
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """Cluster, namespace and name."""
+        return (self.cluster, self.namespace, self.name)
+
+    @property
+    def ended(self) -> bool:
+        """Whether it has Succeeded or Failed: such a pod holds nothing."""
+        return self.phase in ("Succeeded", "Failed")
+
+    @property
+    def holds(self) -> bool:
+        """Whether the scheduler counts its requests on a node (crashing and terminating pods included)."""
+        return self.node is not None and not self.ended and bool(self.holdings)
+
+    @property
+    def gpus(self) -> float | None:
+        """Physical GPUs of its holdings; None when one of them is not known."""
+        amounts = [holding.gpus for holding in self.holdings]
+        return None if any(amount is None for amount in amounts) else sum(a for a in amounts if a is not None)
+
+
+class Workload(Record, frozen=True):
+    """The root owner of pods: `id` is `cluster/Kind/namespace/name`."""
+
+    id: str
+    cluster: str
+    kind: str
+    namespace: str
+    name: str
+    api_group: str = ""
+    created: datetime | None = None
+    changed: datetime | None = None  # newest revision
+    replicas: int | None = None
+    max_surge: str | None = None
+    suspended: bool = False
+    schedule: str | None = None
+    completions: int | None = None
+    parallelism: int | None = None
+    labels: dict[str, str] = {}
+    annotations: dict[str, str] = {}
+    queue: str | None = None
+    managed_by: str | None = None  # helm, argocd, flux
+    role: str | None = None
+    ignore: tuple[str, ...] = ()  # annotation gpuaudit.io/ignore
+    engine: str | None = None  # key of knowledge systems: vllm, triton ...
+    model: str | None = None
+    listed: bool = True  # False = known from its pods only
+    strategy: str | None = None
+    volume_claims: tuple[str, ...] = ()
+    extra: dict[str, str] = {}  # allow-listed spec fields that rules of one kind read
+
+
+class Waiting(Record, frozen=True):
+    """GPU work that waits: a Pending pod, or a queue's workload that was not admitted."""
+
+    cluster: str
+    namespace: str
+    workload: str
+    resource: str
+    count: float
+    gpus: float | None = None
+    since: datetime | None = None
+    reason: str = ""  # Unschedulable, SchedulingGated, QuotaExhausted, Suspended, Inadmissible
+    message: str = ""
+    queue: str | None = None
+    pods: int = 1
