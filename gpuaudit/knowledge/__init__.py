@@ -1,0 +1,1 @@
+"""Facts and typed access to them: GPU models, MIG geometry, prices, metric names, known systems."""

@@ -1,0 +1,1 @@
+"""Report to text: one renderer per format; none prints or opens a file."""
