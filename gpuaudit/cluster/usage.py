@@ -82,11 +82,11 @@ def conform_devices(columns: Any) -> "pd.DataFrame":
     return _conform(columns, DEVICE_KEYS, types)
 
 
-def _conform(columns: Any, keys: tuple[str, ...], types: dict[str, str]) -> "pd.DataFrame":
+def _conform(columns: Any, keys: tuple[str, ...], types: dict[str, Any]) -> "pd.DataFrame":
     import pandas as pd
 
     table = pd.DataFrame(columns)
-    wanted = dict.fromkeys(keys, "text") | types
+    wanted: dict[str, Any] = dict.fromkeys(keys, "text") | types
     table = table[list(wanted)].copy()
     for name, kind in wanted.items():
         if kind == "time":
