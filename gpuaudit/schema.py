@@ -13,6 +13,7 @@ SCHEMA = "gpuaudit.report/v1"
 
 Shelf = Literal["protect", "this_week", "plan", "find_out"]
 LedgerName = Literal["cash", "at_renewal", "capacity", "none"]
+Effort = Literal["S", "M", "L"]
 Utilization = Literal["sm_active", "gr_engine_active", "gpu_util", "mixed"]
 
 
@@ -176,7 +177,7 @@ class ActionPart(Part, frozen=True):
     findings: list[str]
     booked_monthly: float
     risk: str
-    effort: Literal["S", "M", "L"]
+    effort: Effort
 
 
 class SubjectPart(Part, frozen=True):

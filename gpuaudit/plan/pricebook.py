@@ -35,8 +35,8 @@ class InstancePrice(_Row, frozen=True):
     provider: str | None = None
     region: str | None = None
     purchase: str | None = None
-    source: str = "your price file"
     date: date
+    source: str = "your price file"
 
 
 class OwnedPrice(_Row, frozen=True):
@@ -46,8 +46,8 @@ class OwnedPrice(_Row, frozen=True):
     gpu: str | None = None
     pool: str | None = None
     node: str | None = None
-    source: str = "your price file"
     date: date
+    source: str = "your price file"
 
 
 class Discount(_Row, frozen=True):
