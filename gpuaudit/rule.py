@@ -31,7 +31,7 @@ class Severity(StrEnum):
         return list(Severity).index(self)
 
 
-class Subject(Record, frozen=True):
+class Subject(Record, frozen=True, kw_only=True):
     """What is wrong. `devices` are UUIDs or node/index; `gpus` physical, None = unknown."""
 
     cluster: str
@@ -43,7 +43,7 @@ class Subject(Record, frozen=True):
     gpus: float | None = None
 
 
-class Evidence(Record, frozen=True):
+class Evidence(Record, frozen=True, kw_only=True):
     """A number or text that shows it: what, over which window, read from where, by which query."""
 
     name: str
@@ -56,7 +56,7 @@ class Evidence(Record, frozen=True):
     observed: bool = True  # False = a default or yardstick, not measured here
 
 
-class Act(Record, frozen=True):
+class Act(Record, frozen=True, kw_only=True):
     """The proposed act, in terms that the planner and the manifests understand."""
 
     kind: ActKind
@@ -66,14 +66,14 @@ class Act(Record, frozen=True):
     unblocks: str | None = None
 
 
-class Fix(Record, frozen=True):
+class Fix(Record, frozen=True, kw_only=True):
     """How to act: the `generate` kind that writes it, or null, and a note for a person."""
 
     generate: str | None = None
     note: str = ""
 
 
-class Finding(Record, frozen=True):
+class Finding(Record, frozen=True, kw_only=True):
     """One thing that is wrong with one subject. No money: only the plan knows money."""
 
     subject: Subject

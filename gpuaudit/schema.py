@@ -21,7 +21,7 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
     """A piece of the report."""
 
 
-class WindowPart(Part, frozen=True):
+class WindowPart(Part, frozen=True, kw_only=True):
     """The time looked at."""
 
     start: datetime
@@ -29,7 +29,7 @@ class WindowPart(Part, frozen=True):
     seconds: float
 
 
-class ClusterPart(Part, frozen=True):
+class ClusterPart(Part, frozen=True, kw_only=True):
     """What a cluster is made of; `nodes` None when the node list could not be read."""
 
     name: str
@@ -41,7 +41,7 @@ class ClusterPart(Part, frozen=True):
     providers: list[str]
 
 
-class SourcePart(Part, frozen=True):
+class SourcePart(Part, frozen=True, kw_only=True):
     """A source and how reading it went."""
 
     name: str
@@ -49,7 +49,7 @@ class SourcePart(Part, frozen=True):
     detail: str
 
 
-class NotEvaluated(Part, frozen=True):
+class NotEvaluated(Part, frozen=True, kw_only=True):
     """A rule that lacked facts: which, and how to get them."""
 
     rule: str
@@ -57,7 +57,7 @@ class NotEvaluated(Part, frozen=True):
     how: str
 
 
-class Coverage(Part, frozen=True):
+class Coverage(Part, frozen=True, kw_only=True):
     """What was seen and what was not."""
 
     sources: list[SourcePart]
@@ -66,7 +66,7 @@ class Coverage(Part, frozen=True):
     not_evaluated: list[NotEvaluated]
 
 
-class UsageRow(Part, frozen=True):
+class UsageRow(Part, frozen=True, kw_only=True):
     """GPU-hours, share of the window's GPU-hours, mean over held and observed hours, and cost of one group."""
 
     name: str
@@ -76,7 +76,7 @@ class UsageRow(Part, frozen=True):
     usd_monthly: float | None
 
 
-class Buckets(Part, frozen=True):
+class Buckets(Part, frozen=True, kw_only=True):
     """Disjoint GPU-hours of the window; None = cannot be known."""
 
     unallocated: float | None
@@ -86,7 +86,7 @@ class Buckets(Part, frozen=True):
     unknown: float | None
 
 
-class Demand(Part, frozen=True):
+class Demand(Part, frozen=True, kw_only=True):
     """GPU work that waits."""
 
     pending_gpus: float | None
@@ -94,7 +94,7 @@ class Demand(Part, frozen=True):
     p95_wait_seconds: float | None
 
 
-class UtilizationPart(Part, frozen=True):
+class UtilizationPart(Part, frozen=True, kw_only=True):
     """Who holds the GPUs and what they do with them."""
 
     metric: Utilization | None
@@ -107,7 +107,7 @@ class UtilizationPart(Part, frozen=True):
     demand: Demand
 
 
-class PoolBill(Part, frozen=True):
+class PoolBill(Part, frozen=True, kw_only=True):
     """One line of the bill: nodes of a kind, averaged over the window."""
 
     cluster: str
@@ -122,7 +122,7 @@ class PoolBill(Part, frozen=True):
     price_date: str
 
 
-class UnpricedNode(Part, frozen=True):
+class UnpricedNode(Part, frozen=True, kw_only=True):
     """A node without a price: named, never $0."""
 
     cluster: str
@@ -132,7 +132,7 @@ class UnpricedNode(Part, frozen=True):
     why: str
 
 
-class Bill(Part, frozen=True):
+class Bill(Part, frozen=True, kw_only=True):
     """The time-averaged node bill of the window, for a month of 730 h."""
 
     currency: str
@@ -141,7 +141,7 @@ class Bill(Part, frozen=True):
     unpriced_nodes: list[UnpricedNode]
 
 
-class Serving(Part, frozen=True):
+class Serving(Part, frozen=True, kw_only=True):
     """A served model: users and money."""
 
     model: str
@@ -157,7 +157,7 @@ class Serving(Part, frozen=True):
     usd_per_thousand_requests: float | None
 
 
-class Answer(Part, frozen=True):
+class Answer(Part, frozen=True, kw_only=True):
     """A question a team should be able to answer."""
 
     question: str
@@ -165,7 +165,7 @@ class Answer(Part, frozen=True):
     because: str
 
 
-class ActionPart(Part, frozen=True):
+class ActionPart(Part, frozen=True, kw_only=True):
     """Something a person can do."""
 
     id: str
@@ -180,7 +180,7 @@ class ActionPart(Part, frozen=True):
     effort: Effort
 
 
-class SubjectPart(Part, frozen=True):
+class SubjectPart(Part, frozen=True, kw_only=True):
     """What a finding is about."""
 
     cluster: str
@@ -192,7 +192,7 @@ class SubjectPart(Part, frozen=True):
     gpus: float | None
 
 
-class EvidencePart(Part, frozen=True):
+class EvidencePart(Part, frozen=True, kw_only=True):
     """One number or text that shows it."""
 
     name: str
@@ -205,7 +205,7 @@ class EvidencePart(Part, frozen=True):
     observed: bool
 
 
-class ActPart(Part, frozen=True):
+class ActPart(Part, frozen=True, kw_only=True):
     """The proposed act."""
 
     kind: str
@@ -215,28 +215,28 @@ class ActPart(Part, frozen=True):
     unblocks: str | None
 
 
-class Amounts(Part, frozen=True):
+class Amounts(Part, frozen=True, kw_only=True):
     """What the act saves a month within the booked plan, and alone."""
 
     attributed: float
     standalone: float | None
 
 
-class Savings(Part, frozen=True):
+class Savings(Part, frozen=True, kw_only=True):
     """Which ledger, and how much."""
 
     ledger: LedgerName
     monthly: Amounts
 
 
-class FixPart(Part, frozen=True):
+class FixPart(Part, frozen=True, kw_only=True):
     """How to act."""
 
     generate: str | None
     note: str
 
 
-class Ignored(Part, frozen=True):
+class Ignored(Part, frozen=True, kw_only=True):
     """Who said that the finding is not to be acted on, and until when."""
 
     by: str
@@ -244,7 +244,7 @@ class Ignored(Part, frozen=True):
     expires: str | None
 
 
-class FindingPart(Part, frozen=True):
+class FindingPart(Part, frozen=True, kw_only=True):
     """One finding, with its place in the books."""
 
     id: str
@@ -261,14 +261,14 @@ class FindingPart(Part, frozen=True):
     ignored: Ignored | None
 
 
-class NodeBill(Part, frozen=True):
+class NodeBill(Part, frozen=True, kw_only=True):
     """A bill and the nodes behind it."""
 
     monthly: float | None
     nodes: float
 
 
-class SavingsRange(Part, frozen=True):
+class SavingsRange(Part, frozen=True, kw_only=True):
     """Booked saving a month; p50 and p95 include it and are possible, not booked."""
 
     booked: float | None
@@ -276,7 +276,7 @@ class SavingsRange(Part, frozen=True):
     p95: float | None
 
 
-class AtRenewal(Part, frozen=True):
+class AtRenewal(Part, frozen=True, kw_only=True):
     """What a commitment's end allows."""
 
     usd_monthly: float
@@ -284,7 +284,7 @@ class AtRenewal(Part, frozen=True):
     date: str | None
 
 
-class Backtest(Part, frozen=True):
+class Backtest(Part, frozen=True, kw_only=True):
     """The plan replayed on hours it has not seen."""
 
     train: str
@@ -294,7 +294,7 @@ class Backtest(Part, frozen=True):
     regret: float | None
 
 
-class PlanPart(Part, frozen=True):
+class PlanPart(Part, frozen=True, kw_only=True):
     """The one joint plan. Without moves and backtest it is a plain node release, status bounded."""
 
     status: Literal["optimal", "bounded", "none"]
@@ -312,7 +312,7 @@ class PlanPart(Part, frozen=True):
     backtest: Backtest | None
 
 
-class Tier(Part, frozen=True):
+class Tier(Part, frozen=True, kw_only=True):
     """Where a model's weights should wait."""
 
     model: str
@@ -327,7 +327,7 @@ class Tier(Part, frozen=True):
     usd_monthly_delta: float | None
 
 
-class Decision(Part, frozen=True):
+class Decision(Part, frozen=True, kw_only=True):
     """One row of the closing table; attributed, so the rows add to the booked plan x 12."""
 
     decision: Literal["gpu_sizing", "model_loading", "networking", "observability", "scheduling"]
@@ -337,7 +337,7 @@ class Decision(Part, frozen=True):
     enables: str
 
 
-class StackRow(Part, frozen=True):
+class StackRow(Part, frozen=True, kw_only=True):
     """A system of the stack."""
 
     layer: str
@@ -347,7 +347,7 @@ class StackRow(Part, frozen=True):
     evidence: list[str]
 
 
-class MondayStep(Part, frozen=True):
+class MondayStep(Part, frozen=True, kw_only=True):
     """One of the five steps."""
 
     step: str
@@ -355,7 +355,7 @@ class MondayStep(Part, frozen=True):
     next: str
 
 
-class Report(Part, frozen=True):
+class Report(Part, frozen=True, kw_only=True):
     """The whole report."""
 
     schema: str

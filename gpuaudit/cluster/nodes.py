@@ -1,9 +1,8 @@
 """What the machines are: clusters, nodes, physical cards, MIG devices, replicas, network interfaces, node pools."""
 
-from datetime import datetime
 from typing import Literal
 
-from gpuaudit.cluster.record import Record
+from gpuaudit.cluster.record import Instant, Record
 
 Purchase = Literal["on_demand", "spot", "reserved", "owned", "unknown"]
 CardState = Literal["ok", "lost", "unknown"]
@@ -11,7 +10,7 @@ SharingStrategy = Literal["time-slicing", "mps", "hami", "kai", "dra"]
 LinkKind = Literal["ethernet", "infiniband", "roce", "efa", "omnipath", "other"]
 
 
-class Cluster(Record, frozen=True):
+class Cluster(Record, frozen=True, kw_only=True):
     """One Kubernetes cluster, or a set of hosts known from metrics alone (`uid` None, `listed` False)."""
 
     name: str
@@ -22,16 +21,16 @@ class Cluster(Record, frozen=True):
     listed: bool = True  # the API server's node list was read
 
 
-class Taint(Record, frozen=True):
+class Taint(Record, frozen=True, kw_only=True):
     """A node taint."""
 
     key: str
     effect: str
     value: str = ""
-    since: datetime | None = None
+    since: Instant | None = None
 
 
-class Resource(Record, frozen=True):
+class Resource(Record, frozen=True, kw_only=True):
     """An extended resource of a node, in the units its device plugin advertises (None = not said)."""
 
     name: str
@@ -39,7 +38,7 @@ class Resource(Record, frozen=True):
     allocatable: int | None = None
 
 
-class MigDevice(Record, frozen=True):
+class MigDevice(Record, frozen=True, kw_only=True):
     """One MIG device of a card; `start` and `size` are memory slots, None when the placement was not seen."""
 
     profile: str
@@ -49,7 +48,7 @@ class MigDevice(Record, frozen=True):
     size: int | None = None
 
 
-class Link(Record, frozen=True):
+class Link(Record, frozen=True, kw_only=True):
     """One path between two devices of a host (GPU-GPU or GPU-NIC), as NVML or sysfs tells it."""
 
     peer: str  # "3" for GPU 3, or an interface name
@@ -57,7 +56,7 @@ class Link(Record, frozen=True):
     active: bool | None = None
 
 
-class Card(Record, frozen=True):
+class Card(Record, frozen=True, kw_only=True):
     """One physical GPU. Without NVML or DCGM it is known by node and index only (`uuid` None)."""
 
     index: int
@@ -80,7 +79,7 @@ class Card(Record, frozen=True):
     faults: tuple[str, ...] = ()  # "xid 79", "row remap failure", as the source named them
 
 
-class Sharing(Record, frozen=True):
+class Sharing(Record, frozen=True, kw_only=True):
     """How the cards of a node are shared; `replicas` per card, None when it varies."""
 
     strategy: SharingStrategy
@@ -88,7 +87,7 @@ class Sharing(Record, frozen=True):
     resource: str | None = None
 
 
-class Interface(Record, frozen=True):
+class Interface(Record, frozen=True, kw_only=True):
     """A network interface or RDMA device of a node; speeds in Gbit/s; None = not seen."""
 
     name: str
@@ -107,7 +106,7 @@ class Interface(Record, frozen=True):
     counters: dict[str, float] = {}
 
 
-class Tenant(Record, frozen=True):
+class Tenant(Record, frozen=True, kw_only=True):
     """Pods of one workload on a GPU node that hold no GPU: what they request there."""
 
     workload: str
@@ -117,14 +116,14 @@ class Tenant(Record, frozen=True):
     daemon: bool = False  # of a DaemonSet: cannot move away
 
 
-class Span(Record, frozen=True):
+class Span(Record, frozen=True, kw_only=True):
     """From `start` (in) to `end` (out)."""
 
-    start: datetime
-    end: datetime
+    start: Instant
+    end: Instant
 
 
-class Node(Record, frozen=True):
+class Node(Record, frozen=True, kw_only=True):
     """One machine. `created`, `present` and `gone` say when it was part of the cluster."""
 
     cluster: str
@@ -139,13 +138,13 @@ class Node(Record, frozen=True):
     purchase: Purchase = "unknown"
     purchase_evidence: str | None = None  # the label that said it
     reservation: str | None = None  # capacity reservation, capacity block
-    created: datetime | None = None
-    gone: datetime | None = None
+    created: Instant | None = None
+    gone: Instant | None = None
     present: tuple[Span, ...] = ()  # from metrics; empty = from `created` until `taken_at`
     ready: bool | None = None
-    ready_since: datetime | None = None
+    ready_since: Instant | None = None
     cordoned: bool = False
-    cordoned_since: datetime | None = None
+    cordoned_since: Instant | None = None
     taints: tuple[Taint, ...] = ()
     labels: dict[str, str] = {}
     annotations: dict[str, str] = {}  # allow-listed
@@ -171,7 +170,7 @@ class Node(Record, frozen=True):
     provider_id: str | None = None
     interfaces: tuple[Interface, ...] = ()
     tenants: tuple[Tenant, ...] = ()  # on GPU nodes only
-    probe_taken_at: datetime | None = None  # node facts (NVML, sysfs) are of this time
+    probe_taken_at: Instant | None = None  # node facts (NVML, sysfs) are of this time
 
     @property
     def key(self) -> tuple[str, str]:
@@ -184,7 +183,7 @@ class Node(Record, frozen=True):
         return len(self.cards)
 
 
-class NodePool(Record, frozen=True):
+class NodePool(Record, frozen=True, kw_only=True):
     """A pool as its provisioner describes it (Karpenter NodePool, managed node group)."""
 
     cluster: str

@@ -1,14 +1,13 @@
 """What surrounds the work: services, autoscalers, queues, quotas, budgets, claims, events, systems, sources."""
 
-from datetime import datetime
 from typing import Literal
 
-from gpuaudit.cluster.record import Record
+from gpuaudit.cluster.record import Instant, Record
 
 SourceStatus = Literal["ok", "partial", "failed", "absent"]
 
 
-class Namespace(Record, frozen=True):
+class Namespace(Record, frozen=True, kw_only=True):
     """A namespace with the labels and annotations that say whose it is."""
 
     cluster: str
@@ -20,7 +19,7 @@ class Namespace(Record, frozen=True):
     ignore: tuple[str, ...] = ()
 
 
-class Service(Record, frozen=True):
+class Service(Record, frozen=True, kw_only=True):
     """A Service: what it selects and which ports it offers (name → port)."""
 
     cluster: str
@@ -34,7 +33,7 @@ class Service(Record, frozen=True):
     endpoints: int | None = None
 
 
-class Autoscaler(Record, frozen=True):
+class Autoscaler(Record, frozen=True, kw_only=True):
     """An HPA, ScaledObject, KPA or other autoscaler; `triggers` are (type, metric or query, target)."""
 
     cluster: str
@@ -57,7 +56,7 @@ class Autoscaler(Record, frozen=True):
     annotations: dict[str, str] = {}
 
 
-class Queue(Record, frozen=True):
+class Queue(Record, frozen=True, kw_only=True):
     """A Kueue, Volcano, KAI or Run:ai queue; quotas per resource, None = unlimited or not said."""
 
     cluster: str
@@ -76,7 +75,7 @@ class Queue(Record, frozen=True):
     labels: dict[str, str] = {}
 
 
-class Quota(Record, frozen=True):
+class Quota(Record, frozen=True, kw_only=True):
     """A ResourceQuota's hard limits and use, in resource units."""
 
     cluster: str
@@ -86,7 +85,7 @@ class Quota(Record, frozen=True):
     used: dict[str, float] = {}
 
 
-class Budget(Record, frozen=True):
+class Budget(Record, frozen=True, kw_only=True):
     """A PodDisruptionBudget."""
 
     cluster: str
@@ -101,7 +100,7 @@ class Budget(Record, frozen=True):
     expected_pods: int | None = None
 
 
-class Claim(Record, frozen=True):
+class Claim(Record, frozen=True, kw_only=True):
     """A DRA ResourceClaim: which devices it holds and for whom. `admin` access holds nothing."""
 
     cluster: str
@@ -115,7 +114,7 @@ class Claim(Record, frozen=True):
     allocated: bool = False
 
 
-class VolumeClaim(Record, frozen=True):
+class VolumeClaim(Record, frozen=True, kw_only=True):
     """A PersistentVolumeClaim with its class."""
 
     cluster: str
@@ -127,7 +126,7 @@ class VolumeClaim(Record, frozen=True):
     provisioner: str | None = None
 
 
-class Event(Record, frozen=True):
+class Event(Record, frozen=True, kw_only=True):
     """An event about a pod, node or workload; messages are bounded."""
 
     cluster: str
@@ -138,12 +137,12 @@ class Event(Record, frozen=True):
     message: str = ""
     type: str = "Normal"
     count: int = 1
-    first: datetime | None = None
-    last: datetime | None = None
+    first: Instant | None = None
+    last: Instant | None = None
     component: str = ""
 
 
-class CustomObject(Record, frozen=True):
+class CustomObject(Record, frozen=True, kw_only=True):
     """The allow-listed fields of a custom resource of a known system (dotted path → JSON text of the value)."""
 
     cluster: str
@@ -157,7 +156,7 @@ class CustomObject(Record, frozen=True):
     annotations: dict[str, str] = {}
 
 
-class InstalledSystem(Record, frozen=True):
+class InstalledSystem(Record, frozen=True, kw_only=True):
     """Raw facts about a known system: which evidence was seen. The verdict is the stack's."""
 
     cluster: str
@@ -170,19 +169,19 @@ class InstalledSystem(Record, frozen=True):
     namespaces: tuple[str, ...] = ()
 
 
-class Metric(Record, frozen=True):
+class Metric(Record, frozen=True, kw_only=True):
     """A metric that exists in a source: how many series, how often, since when."""
 
     name: str
     source: str
     series: int
     interval_seconds: float | None = None
-    first: datetime | None = None
-    last: datetime | None = None
+    first: Instant | None = None
+    last: Instant | None = None
     hosts: int | None = None
 
 
-class Source(Record, frozen=True):
+class Source(Record, frozen=True, kw_only=True):
     """A system or file that was read, and how that went. `detail` is one line for a person."""
 
     name: str

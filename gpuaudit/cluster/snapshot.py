@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import cached_property
 from typing import TypeVar
 
@@ -22,6 +22,7 @@ from gpuaudit.cluster.platform import (
     Source,
     VolumeClaim,
 )
+from gpuaudit.cluster.record import Instant
 from gpuaudit.cluster.usage import Usage
 from gpuaudit.cluster.workloads import Pod, Waiting, Workload
 
@@ -34,7 +35,7 @@ V = TypeVar("V")
 class Snapshot:
     """What was known at `taken_at` about the window that ends there. Tuples are sorted by their key."""
 
-    taken_at: datetime
+    taken_at: Instant
     window: Window
     tool_version: str = ""
     clusters: tuple[Cluster, ...] = ()

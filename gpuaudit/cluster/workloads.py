@@ -1,14 +1,13 @@
 """What runs: pods that hold or ask for GPUs, what they hold, their workloads, and the work that waits."""
 
-from datetime import datetime
 from typing import Literal
 
-from gpuaudit.cluster.record import Record
+from gpuaudit.cluster.record import Instant, Record
 
 HoldingKind = Literal["whole", "mig", "shared", "mps", "dra", "hami", "fraction"]
 
 
-class Container(Record, frozen=True):
+class Container(Record, frozen=True, kw_only=True):
     """A container of a pod; arguments and environment are kept only from an allow-list."""
 
     name: str
@@ -19,14 +18,14 @@ class Container(Record, frozen=True):
     args: tuple[str, ...] = ()
     env: dict[str, str] = {}
     ready: bool | None = None
-    running_since: datetime | None = None
+    running_since: Instant | None = None
     restarts: int = 0
     waiting_reason: str | None = None
     last_exit_reason: str | None = None
-    last_exit_at: datetime | None = None
+    last_exit_at: Instant | None = None
 
 
-class Holding(Record, frozen=True):
+class Holding(Record, frozen=True, kw_only=True):
     """What a pod holds or asks for. `gpus` are physical: 0.125 of a card for one of eight replicas, None = unknown."""
 
     kind: HoldingKind
@@ -39,7 +38,7 @@ class Holding(Record, frozen=True):
     group: str | None = None  # reservation pod or gpu-group that really holds the device
 
 
-class Pod(Record, frozen=True):
+class Pod(Record, frozen=True, kw_only=True):
     """A pod that holds or asks for a GPU, or that a rule needs to see beside one."""
 
     cluster: str
@@ -50,17 +49,17 @@ class Pod(Record, frozen=True):
     node: str | None = None
     phase: str = "Unknown"
     reason: str | None = None  # status.reason, e.g. Evicted
-    created: datetime | None = None
-    scheduled: datetime | None = None
-    started: datetime | None = None
+    created: Instant | None = None
+    scheduled: Instant | None = None
+    started: Instant | None = None
     ready: bool | None = None
-    ready_at: datetime | None = None
-    containers_ready_at: datetime | None = None
-    initialized_at: datetime | None = None
-    deleted: datetime | None = None  # metadata.deletionTimestamp: when it should have been gone
+    ready_at: Instant | None = None
+    containers_ready_at: Instant | None = None
+    initialized_at: Instant | None = None
+    deleted: Instant | None = None  # metadata.deletionTimestamp: when it should have been gone
     finalizers: tuple[str, ...] = ()
     unschedulable_reason: str | None = None
-    unschedulable_since: datetime | None = None
+    unschedulable_since: Instant | None = None
     gates: tuple[str, ...] = ()
     labels: dict[str, str] = {}
     annotations: dict[str, str] = {}
@@ -102,7 +101,7 @@ class Pod(Record, frozen=True):
         return None if any(amount is None for amount in amounts) else sum(a for a in amounts if a is not None)
 
 
-class Workload(Record, frozen=True):
+class Workload(Record, frozen=True, kw_only=True):
     """The root owner of pods: `id` is `cluster/Kind/namespace/name`."""
 
     id: str
@@ -111,8 +110,8 @@ class Workload(Record, frozen=True):
     namespace: str
     name: str
     api_group: str = ""
-    created: datetime | None = None
-    changed: datetime | None = None  # newest revision
+    created: Instant | None = None
+    changed: Instant | None = None  # newest revision
     replicas: int | None = None
     max_surge: str | None = None
     suspended: bool = False
@@ -133,7 +132,7 @@ class Workload(Record, frozen=True):
     extra: dict[str, str] = {}  # allow-listed spec fields that rules of one kind read
 
 
-class Waiting(Record, frozen=True):
+class Waiting(Record, frozen=True, kw_only=True):
     """GPU work that waits: a Pending pod, or a queue's workload that was not admitted."""
 
     cluster: str
@@ -142,7 +141,7 @@ class Waiting(Record, frozen=True):
     resource: str
     count: float
     gpus: float | None = None
-    since: datetime | None = None
+    since: Instant | None = None
     reason: str = ""  # Unschedulable, SchedulingGated, QuotaExhausted, Suspended, Inadmissible
     message: str = ""
     queue: str | None = None

@@ -27,7 +27,7 @@ class _Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """A row of the override file."""
 
 
-class InstancePrice(_Row, frozen=True):
+class InstancePrice(_Row, frozen=True, kw_only=True):
     """What you pay for one instance type, whatever its list price."""
 
     instance_type: str
@@ -39,7 +39,7 @@ class InstancePrice(_Row, frozen=True):
     source: str = "your price file"
 
 
-class OwnedPrice(_Row, frozen=True):
+class OwnedPrice(_Row, frozen=True, kw_only=True):
     """What a GPU-hour of owned hardware costs (depreciation, power, space): by model, pool or node name pattern."""
 
     usd_per_gpu_hour: Decimal
@@ -50,7 +50,7 @@ class OwnedPrice(_Row, frozen=True):
     source: str = "your price file"
 
 
-class Discount(_Row, frozen=True):
+class Discount(_Row, frozen=True, kw_only=True):
     """A share off the list price, 0-1, of a provider and instance types (pattern)."""
 
     ratio: Decimal
@@ -59,7 +59,7 @@ class Discount(_Row, frozen=True):
     source: str = "your price file"
 
 
-class Commitment(_Row, frozen=True):
+class Commitment(_Row, frozen=True, kw_only=True):
     """A commitment: whole nodes (`nodes` of an instance type) or a floating amount (`usd_per_hour`), until `end`."""
 
     kind: Literal["reserved", "savings_plan", "committed_use", "capacity_block", "owned", "lease"]
@@ -72,7 +72,7 @@ class Commitment(_Row, frozen=True):
     usd_per_hour: Decimal | None = None
 
 
-class PriceFile(_Row, frozen=True):
+class PriceFile(_Row, frozen=True, kw_only=True):
     """The whole override file."""
 
     currency: Literal["USD"] = "USD"
@@ -152,7 +152,8 @@ class PriceBook:
             return Unpriced(why=f"no {'spot' if spot else 'on-demand'} price of {node.instance_type} is known")
         discount = Decimal(0) if spot else self._discount(node)
         kind = "spot price of one day" if spot else "on-demand list price"
-        where = offer.region if offer.region == node.region else f"{offer.region}, not {node.region or 'known here'}"
+        here = offer.region in (node.region, "all")
+        where = offer.region if here else f"{offer.region}, not {node.region or 'known here'}"
         return Rate(
             usd_hour=usd * (1 - discount),
             list_usd_hour=usd,

@@ -1,0 +1,90 @@
+"""Who owns a workload: the ordered places of `[ownership]`, resolved once per workload."""
+
+from collections.abc import Callable, Iterator, Mapping
+from fnmatch import fnmatchcase
+from functools import cache
+
+from gpuaudit.cluster.snapshot import Snapshot
+from gpuaudit.cluster.workloads import Workload
+from gpuaudit.config import Ownership
+from gpuaudit.knowledge import kubernetes
+
+NOT_MAPPED = "(no owner)"
+
+
+class Owners:
+    """Owners of the workloads of one snapshot."""
+
+    def __init__(self, snapshot: Snapshot, ownership: Ownership) -> None:
+        self._snapshot = snapshot
+        self._ownership = ownership
+        known = kubernetes.ownership()
+        self._labels = ownership.labels or known.labels
+        self._annotations = ownership.annotations or known.annotations
+        self._project_labels = known.project_labels
+        self.of: Callable[[str], str] = cache(self._of)
+
+    def _of(self, workload_id: str) -> str:
+        """Return the owner of `cluster/Kind/namespace/name`; `(no owner)` when no place names one."""
+        places: Mapping[str, Callable[[str], Iterator[str]]] = {
+            "label": self._by_label,
+            "annotation": self._by_annotation,
+            "queue": self._by_queue,
+            "project": self._by_project,
+            "namespace": self._by_namespace,
+        }
+        for place in self._ownership.order:
+            for found in places[place](workload_id):
+                if found:
+                    return self._mapped(found)
+        return NOT_MAPPED
+
+    def _mapped(self, found: str) -> str:
+        for pattern, owner in self._ownership.map.items():
+            if fnmatchcase(found, pattern):
+                return owner
+        return found
+
+    def _by_label(self, workload_id: str) -> Iterator[str]:
+        yield from _values(self._tables(workload_id, annotations=False), self._labels)
+
+    def _by_annotation(self, workload_id: str) -> Iterator[str]:
+        yield from _values(self._tables(workload_id, annotations=True), self._annotations)
+
+    def _by_project(self, workload_id: str) -> Iterator[str]:
+        yield from _values(self._tables(workload_id, annotations=False), self._project_labels)
+
+    def _by_queue(self, workload_id: str) -> Iterator[str]:
+        workload = self._workload(workload_id)
+        if workload is not None and workload.queue:
+            yield workload.queue
+
+    @staticmethod
+    def _by_namespace(workload_id: str) -> Iterator[str]:
+        yield _namespace(workload_id)
+
+    def _workload(self, workload_id: str) -> Workload | None:
+        return self._snapshot.workload_by_id.get(workload_id)
+
+    def _tables(self, workload_id: str, *, annotations: bool) -> list[Mapping[str, str]]:
+        """Labels (or annotations) of the workload, then of its pods, then of its namespace."""
+        cluster = workload_id.partition("/")[0]
+        records = [
+            self._workload(workload_id),
+            *self._snapshot.pods_by_workload.get(workload_id, ())[:1],
+            self._snapshot.namespace_by_key.get((cluster, _namespace(workload_id))),
+        ]
+        found = [record for record in records if record is not None]
+        return [record.annotations if annotations else record.labels for record in found]
+
+
+def _namespace(workload_id: str) -> str:
+    parts = workload_id.split("/")
+    return parts[2] if len(parts) > 3 else ""
+
+
+def _values(tables: list[Mapping[str, str]], keys: tuple[str, ...]) -> Iterator[str]:
+    for key in keys:
+        for table in tables:
+            if key in table:
+                yield table[key]
