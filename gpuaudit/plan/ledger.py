@@ -3,6 +3,7 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date
+from fnmatch import fnmatchcase
 from typing import Literal
 
 from gpuaudit.cluster.nodes import Node
@@ -33,6 +34,6 @@ def entry(node: Node, book: PriceBook, *, scarce: Collection[str] = ()) -> Entry
         return Entry("capacity", None, "purchase option unknown: cash only if it is on demand")
     if node.purchase == "spot":
         return Entry("capacity", None, "spot: its price moves, so nothing is booked")
-    if node.instance_type in scarce:
+    if any(fnmatchcase(node.instance_type or "", pattern) for pattern in scarce):
         return Entry("capacity", None, f"{node.instance_type} is scarce: once released it may not come back")
     return Entry("cash", None, "on demand")

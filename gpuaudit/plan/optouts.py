@@ -1,4 +1,6 @@
-"""Who opted out of a finding: configured ignores and exemptions, annotations and roles; counted and listed, never silent."""
+"""Who opted out of a finding: ignores, exemptions, annotations and roles; counted and listed, never silent."""
+
+from fnmatch import fnmatchcase
 
 from gpuaudit.cluster.nodes import Node
 from gpuaudit.cluster.snapshot import Snapshot
@@ -19,8 +21,6 @@ class OptOuts:
 
     def of(self, rule: str, finding: Finding) -> OptOut | None:
         """Return the first opt-out that covers the finding, or None: ignores, exemptions, annotations, roles."""
-        from fnmatch import fnmatchcase
-
         for ignore in self._ignores:
             if any(fnmatchcase(rule, pattern) for pattern in ignore.rule) and self._meant(ignore, finding):
                 return OptOut("config [[ignore]]", ignore.reason, ignore.expires.isoformat())

@@ -1,6 +1,5 @@
 """Checks a node release again, from the snapshot alone; shares no code with what proposed it."""
 
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 from gpuaudit.cluster.nodes import Node
@@ -44,20 +43,16 @@ def _alone(snapshot: Snapshot, node: Node, unheld: float) -> str | None:
 
 def _unheld_ratio(snapshot: Snapshot) -> dict[NodeKey, float]:
     """Share of the window's GPU-hours of each node that the metrics saw held by nobody; 0 once anybody held one."""
-    hours: dict[NodeKey, float] = defaultdict(float)
-    held: set[NodeKey] = set()
-    for row in snapshot.usage.devices.itertuples(index=False):
-        key = (str(row.cluster), str(row.node))
-        if row.owner != NOBODY:
-            held.add(key)
-        else:
-            spell = float(row.samples) * float(row.interval_seconds) / 3600 * float(row.gpus)
-            hours[key] += spell if spell == spell else 0.0  # noqa: PLR0124 -- NaN: a single point in time
+    devices = snapshot.usage.devices
+    held = set(zip(*(devices.loc[devices["owner"] != NOBODY, column] for column in ("cluster", "node")), strict=True))
+    free = devices[devices["owner"] == NOBODY]
+    hours = (free["samples"] * free["interval_seconds"] * free["gpus"] / 3600).fillna(0.0)  # NaN: a point in time
+    sums = hours.groupby([free["cluster"], free["node"]]).sum().to_dict()
     window_hours = snapshot.window_seconds / 3600
     return {
-        node.key: min(1.0, hours[node.key] / (node.gpus * window_hours))
+        node.key: min(1.0, float(sums.get(node.key, 0.0)) / (node.gpus * window_hours))
         for node in snapshot.nodes
-        if node.cards and node.key in hours and node.key not in held
+        if node.cards and node.key not in held
     }
 
 
