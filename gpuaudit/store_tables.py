@@ -26,8 +26,8 @@ def pack_table(table: "pd.DataFrame") -> bytes:
         packed.cast(narrow),
         sink,
         compression="zstd",
-        compression_level=9,
-        use_dictionary=True,
+        compression_level=12,
+        use_dictionary=text,  # numbers compress better without one
         store_schema=False,
         write_statistics=False,
     )
