@@ -166,7 +166,7 @@ def provider(provider_id: str | None, node_labels: Iterable[str] = ()) -> Provid
 
 
 def managed_by(object_labels: Mapping[str, str], annotations: Mapping[str, str]) -> str | None:
-    """Return the tool that manages an object: argocd, flux or helm (in this order, as one may wrap another), or None."""
+    """Return the tool that manages an object: argocd, flux or helm in this order (one may wrap another), or None."""
     for tool in ("argocd", "flux", "helm"):
         marks = tracking()[tool]
         if any(key in object_labels for key in marks.label_keys) or any(

@@ -135,7 +135,6 @@ class Fractions(Entry, frozen=True):
     mps: str
     schedulers: tuple[str, ...]
     queue_labels: tuple[str, ...]
-    project_labels: tuple[str, ...]
     node_pool_labels: tuple[str, ...]
     sources: tuple[str, ...]
     notes: tuple[str, ...] = ()
@@ -193,9 +192,10 @@ class Tracking(Entry, frozen=True):
 class Ownership(Entry, frozen=True):
     """Label and annotation keys that say whose an object is, where the configuration does not."""
 
-    label_keys: tuple[str, ...]
-    annotation_keys: tuple[str, ...]
-    user_label_keys: tuple[str, ...]
+    labels: tuple[str, ...]
+    annotations: tuple[str, ...]
+    project_labels: tuple[str, ...]  # of Run:ai
+    user_labels: tuple[str, ...]  # a person, not a team
     sources: tuple[str, ...]
 
 
