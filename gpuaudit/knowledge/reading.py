@@ -19,7 +19,12 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 def read_toml(name: str, shape: type[T]) -> T:
     """Return `data/<name>.toml` as `shape`. Raises msgspec.ValidationError for data of another shape."""
-    return msgspec.convert(tomllib.loads((DATA / f"{name}.toml").read_text(encoding="utf-8")), shape)
+    return shaped(tomllib.loads((DATA / f"{name}.toml").read_text(encoding="utf-8")), shape)
+
+
+def shaped(value: object, shape: type[T]) -> T:
+    """Return plain values as `shape`. Raises msgspec.ValidationError for data of another shape."""
+    return msgspec.convert(value, shape)
 
 
 def read_csv(name: str, shape: type[T]) -> Sequence[T]:
