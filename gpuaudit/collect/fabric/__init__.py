@@ -1,0 +1,5 @@
+"""The fabric of one host from sysfs and netlink, without root where it can be avoided; the root folder is injectable."""
+
+from gpuaudit.collect.fabric.host import read_fabric
+
+__all__ = ["read_fabric"]
