@@ -146,6 +146,7 @@ class Node(Record, frozen=True, kw_only=True):
     cordoned: bool = False
     cordoned_since: Instant | None = None
     taints: tuple[Taint, ...] = ()
+    addresses: tuple[str, ...] = ()  # host names and IPs of its status
     labels: dict[str, str] = {}
     annotations: dict[str, str] = {}  # allow-listed
     role: str | None = None  # spare, dr, canary, debug, lab, tenant: annotation gpuaudit.io/role
