@@ -46,6 +46,7 @@ class GfdLabels(Entry, frozen=True):
     """Node labels of GPU feature discovery and of the MIG manager."""
 
     always: tuple[str, ...]
+    also: tuple[str, ...]  # older names, and sharing
     mig_single_extra: tuple[str, ...]
     mig_mixed_pattern: str
     mig_manager_labels: tuple[str, ...]
