@@ -1,100 +1,32 @@
-"""What is read from Kubernetes objects: label keys, resource names, allow-lists of environment, arguments, fields."""
+"""How Kubernetes objects are turned into records, beside the keys of `kubernetes`: owners, allow-lists, bounds."""
 
+from collections.abc import Mapping
 from functools import cache
+from typing import Literal
 
 from gpuaudit.knowledge.reading import Entry, read_toml
 
 
-class Resources(Entry, frozen=True):
-    """Names of GPU resources; MIG's are in the table of MIG."""
+class Cards(Entry, frozen=True):
+    """What undoes the ways in which a node's devices are more than its cards."""
 
-    gpu: str
-    shared_suffix: str
-    hami_count: tuple[str, ...]
-    hami_memory_mib: tuple[str, ...]
-    hami_memory_percent: tuple[str, ...]
-    hami_cores_percent: tuple[str, ...]
-    plain: tuple[str, ...]  # not devices
-
-
-class CardLabels(Entry, frozen=True):
-    """Node labels that tell how many cards there are, which, and how they are shared."""
-
-    count: str
-    product: str
-    memory_mib: str
-    replicas: str
-    sharing: str
-    sharing_none: tuple[str, ...]
-    mig_strategy: str
-    mig_config: str
-    mig_config_state: str
-    mig_mixed: str  # pattern: resource, field
-    mig_product: str  # pattern: profile at the end of a product
-    node_counts: tuple[str, ...]
-    products: tuple[str, ...]
+    mig_product: str  # pattern of a product label that names a slice; group 1 = profile
+    mig_counted: str  # pattern of a label that counts devices of a profile; group 1 = profile
+    mig_replicas: str
     gke_partition: str
     gke_sharing: str
     gke_clients: str
-    driver: tuple[str, ...]
-    driver_parts: tuple[str, ...]
-    cuda: tuple[str, ...]
-    cuda_parts: tuple[str, ...]
-
-
-class NodeLabels(Entry, frozen=True):
-    """Node labels of place and pool, the preferred one first."""
-
-    instance_type: tuple[str, ...]
-    region: tuple[str, ...]
-    zone: tuple[str, ...]
-    pool: tuple[str, ...]
-    reservation: tuple[str, ...]
-
-
-class PurchaseLabel(Entry, frozen=True):
-    """A label whose value tells how a node is bought; the value `*` is any."""
-
-    label: str
-    values: dict[str, str]
+    max_per_node: int
+    sources: tuple[str, ...]
 
 
 class Unlabelled(Entry, frozen=True):
-    """A provider's pool label: without a purchase label its nodes are bought this way."""
+    """A provider's pool label: its nodes without one of `spot_labels` are paid this way."""
 
     label: str
-    purchase: str
-
-
-class Annotations(Entry, frozen=True):
-    """Which annotations are kept, and ours."""
-
-    keep_prefixes: tuple[str, ...]
-    keep: tuple[str, ...]
-    drop_prefixes: tuple[str, ...]
-    max_value_chars: int
-    role: str
-    ignore: str
-
-
-class Fractions(Entry, frozen=True):
-    """How Run:ai and KAI mark fractions of a GPU and the pods that reserve it."""
-
-    fraction: str
-    memory_mib: str
-    devices: str
-    group_label: str
-    group_label_prefix: str
-    reservation_namespaces: tuple[str, ...]
-    reservation_labels: dict[str, tuple[str, ...]]
-    reserved_device: str
-
-
-class Hami(Entry, frozen=True):
-    """Annotations of HAMi and of Volcano's vGPU."""
-
-    node_register: tuple[str, ...]
-    pod_devices: tuple[str, ...]
+    spot_labels: tuple[str, ...]
+    purchase: Literal["on_demand"]
+    source: str
 
 
 class Dra(Entry, frozen=True):
@@ -103,16 +35,34 @@ class Dra(Entry, frozen=True):
     drivers: tuple[str, ...]
     whole_classes: tuple[str, ...]
     mig_classes: tuple[str, ...]
-    class_suffix: str
-    not_gpu_classes: tuple[str, ...]
+    other_classes: tuple[str, ...]  # of the same maker, but no GPU
+    maker_suffix: str
+    sources: tuple[str, ...]
+
+
+class Annotations(Entry, frozen=True):
+    """Which annotations are kept."""
+
+    keep_prefixes: tuple[str, ...]
+    keep: tuple[str, ...]
+    max_value_chars: int
+    sources: tuple[str, ...]
 
 
 class RootLabel(Entry, frozen=True):
-    """A pod label that names its root owner."""
+    """A pod label whose value names the root owner."""
 
     label: str
     group: str
     kind: str
+
+
+class Shown(Entry, frozen=True):
+    """The name under which a kind is shown where its own is taken."""
+
+    group: str
+    kind: str
+    shown: str
 
 
 class Owners(Entry, frozen=True):
@@ -123,86 +73,46 @@ class Owners(Entry, frozen=True):
     template_hash: tuple[str, ...]
     max_depth: int
     root_label: tuple[RootLabel, ...]
-    shown: tuple[dict[str, str], ...]
-
-
-class ManagedBy(Entry, frozen=True):
-    """Labels and annotations that say who would revert a change."""
-
-    labels: dict[str, dict[str, str]]
-    annotations: dict[str, str]
-
-
-class QueueLabels(Entry, frozen=True):
-    """Where a workload names its queue."""
-
-    labels: tuple[str, ...]
-    annotations: tuple[str, ...]
-
-
-class Environment(Entry, frozen=True):
-    """Variables that are kept; of those that match `hosts` only the class of host."""
-
-    prefixes: tuple[str, ...]
-    names: tuple[str, ...]
-    hosts: str
-    never: str
-    max_value_chars: int
+    shown: tuple[Shown, ...]
+    sources: tuple[str, ...]
 
 
 class Arguments(Entry, frozen=True):
-    """Flags, words and addresses (scheme only) that are kept of a command line."""
+    """What is kept of a command line, besides flags and programs."""
 
-    flags: tuple[str, ...]
-    words: tuple[str, ...]
+    tools: tuple[str, ...]
     address: str
     max_words: int
     max_value_chars: int
-
-
-class Images(Entry, frozen=True):
-    """Bound of the list of images."""
-
-    max_distinct: int
-
-
-class Events(Entry, frozen=True):
-    """Bounds of events."""
-
-    max_kept: int
-    max_message_chars: int
+    sources: tuple[str, ...]
 
 
 class Limits(Entry, frozen=True):
-    """Bounds of what one object may put into a snapshot."""
+    """Bounds of what objects may put into a snapshot."""
 
+    labels: int
+    label_value_chars: int
     custom_value_chars: int
     config_value_chars: int
     config_total_chars: int
+    images: int
+    events: int
+    message_chars: int
     gpu_pods_ended: int
+    notes: int
 
 
 class ObjectFacts(Entry, frozen=True):
     """The whole table."""
 
     compiled: str
-    resources: Resources
-    card_labels: CardLabels
-    node_labels: NodeLabels
-    purchase: tuple[PurchaseLabel, ...]
+    sources: dict[str, str]
+    cards: Cards
     purchase_unlabelled: tuple[Unlabelled, ...]
-    provider_ids: dict[str, str]  # prefix → provider
-    annotations: Annotations
-    fractions: Fractions
-    hami: Hami
     dra: Dra
+    annotations: Annotations
     owners: Owners
-    managed_by: ManagedBy
-    queue_labels: QueueLabels
-    environment: Environment
     arguments: Arguments
-    container_images: Images
-    events: Events
     limits: Limits
 
 
@@ -215,5 +125,14 @@ def objects() -> ObjectFacts:
 @cache
 def shown_kind(group: str, kind: str) -> str:
     """Return the name under which a kind appears in workload ids: Volcano's Job is a VolcanoJob."""
-    rows = (row for row in objects().owners.shown if (row["group"], row["kind"]) == (group, kind))
-    return next((row["as"] for row in rows), kind)
+    return next((row.shown for row in objects().owners.shown if (row.group, row.kind) == (group, kind)), kind)
+
+
+def kept_annotations(annotations: Mapping[str, str] | None) -> dict[str, str]:
+    """Return the annotations that may be kept, cut to a bounded length."""
+    rule = objects().annotations
+    return {
+        key: value[: rule.max_value_chars]
+        for key, value in (annotations or {}).items()
+        if key in rule.keep or key.startswith(rule.keep_prefixes)
+    }

@@ -1,0 +1,75 @@
+"""What all Kubernetes objects share: metadata, owners, conditions, quantities, times."""
+
+from datetime import datetime
+from typing import Annotated
+
+import msgspec
+
+Time = Annotated[datetime, msgspec.Meta(tz=True)]  # RFC 3339; a time without zone is an error
+Quantity = str | int | float  # "100m", "1Gi", 8
+Quantities = dict[str, Quantity] | None
+Labels = dict[str, str] | None
+
+
+class Part(msgspec.Struct, rename="camel", gc=False):
+    """A piece of an object: camel case outside, fields that are not named here are skipped unread."""
+
+
+class OwnerReference(Part):
+    """Who made the object."""
+
+    kind: str = ""
+    name: str = ""
+    api_version: str = ""
+    uid: str = ""
+    controller: bool | None = None
+
+
+class Meta(Part):
+    """ObjectMeta; `continue_` and `remaining_item_count` are a list's."""
+
+    name: str = ""
+    namespace: str = ""
+    uid: str = ""
+    resource_version: str = ""
+    generation: int | None = None
+    creation_timestamp: Time | None = None
+    deletion_timestamp: Time | None = None
+    deletion_grace_period_seconds: int | None = None
+    labels: Labels = None
+    annotations: Labels = None
+    owner_references: list[OwnerReference] | None = None
+    finalizers: list[str] | None = None
+    generate_name: str = ""
+
+
+class ListMeta(Part):
+    """Metadata of a list: where the next page begins."""
+
+    continue_: str = msgspec.field(default="", name="continue")
+    resource_version: str = ""
+    remaining_item_count: int | None = None
+
+
+class Condition(Part):
+    """A status condition; also conditions of custom resources, whose times may be missing."""
+
+    type: str = ""
+    status: str = ""
+    reason: str | None = None
+    message: str | None = None
+    last_transition_time: Time | None = None
+
+
+class Object(Part):
+    """Any object: its kind and metadata."""
+
+    api_version: str = ""
+    kind: str = ""
+    metadata: Meta = msgspec.field(default_factory=Meta)
+
+
+class Selector(Part):
+    """A label selector; expressions are not read."""
+
+    match_labels: Labels = None

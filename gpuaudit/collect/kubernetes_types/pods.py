@@ -1,0 +1,205 @@
+"""Pods."""
+
+import msgspec
+
+from gpuaudit.collect.kubernetes_types.meta import Condition, Labels, Object, Part, Quantities, Quantity, Time
+
+
+class Resources(Part):
+    """Requests and limits of a container or of a whole pod."""
+
+    requests: Quantities = None
+    limits: Quantities = None
+
+
+class EnvVar(Part):
+    """An environment variable with a literal value; references to Secrets have none."""
+
+    name: str = ""
+    value: str | None = None
+
+
+class Container(Part):
+    """A container of a pod or of a pod template."""
+
+    name: str = ""
+    image: str | None = None
+    command: list[str] | None = None
+    args: list[str] | None = None
+    env: list[EnvVar] | None = None
+    resources: Resources = msgspec.field(default_factory=Resources)
+    restart_policy: str | None = None
+    security_context: "SecurityContext | None" = None
+
+
+class SecurityContext(Part):
+    """Of a container."""
+
+    privileged: bool | None = None
+
+
+class SelectorTerm(Part):
+    """One expression of a node affinity term."""
+
+    key: str = ""
+
+
+class NodeTerm(Part):
+    """A node affinity term."""
+
+    match_expressions: list[SelectorTerm] | None = None
+
+
+class NodeTerms(Part):
+    """Required node affinity."""
+
+    node_selector_terms: list[NodeTerm] | None = None
+
+
+class NodeAffinity(Part):
+    """Only what is required binds a pod."""
+
+    required: NodeTerms | None = msgspec.field(default=None, name="requiredDuringSchedulingIgnoredDuringExecution")
+
+
+class Affinity(Part):
+    """Affinity of a pod; pod affinity is not read."""
+
+    node_affinity: NodeAffinity | None = None
+
+
+class Toleration(Part):
+    """A toleration; without a key it tolerates everything."""
+
+    key: str | None = None
+    operator: str | None = None
+    value: str | None = None
+    effect: str | None = None
+
+
+class EmptyDir(Part):
+    """A scratch volume, in memory or on disk."""
+
+    medium: str | None = None
+    size_limit: Quantity | None = None
+
+
+class PvcVolume(Part):
+    """A volume that a claim gives."""
+
+    claim_name: str = ""
+
+
+class Volume(Part):
+    """A volume of a pod."""
+
+    name: str = ""
+    empty_dir: EmptyDir | None = None
+    persistent_volume_claim: PvcVolume | None = None
+
+
+class Gate(Part):
+    """A scheduling gate."""
+
+    name: str = ""
+
+
+class PodClaim(Part):
+    """A reference to a resource claim or its template."""
+
+    name: str = ""
+    resource_claim_name: str | None = None
+    resource_claim_template_name: str | None = None
+
+
+class PodSpec(Part):
+    """What a pod asks for."""
+
+    containers: list[Container] | None = None
+    init_containers: list[Container] | None = None
+    node_name: str | None = None
+    node_selector: Labels = None
+    affinity: Affinity | None = None
+    tolerations: list[Toleration] | None = None
+    priority: int | None = None
+    priority_class_name: str | None = None
+    scheduler_name: str | None = None
+    scheduling_gates: list[Gate] | None = None
+    host_network: bool | None = None
+    overhead: Quantities = None
+    resources: Resources | None = None
+    resource_claims: list[PodClaim] | None = None
+    volumes: list[Volume] | None = None
+    termination_grace_period_seconds: int | None = None
+
+
+class Terminated(Part):
+    """How a container ended."""
+
+    reason: str | None = None
+    exit_code: int | None = None
+    finished_at: Time | None = None
+
+
+class Running(Part):
+    """Since when a container runs."""
+
+    started_at: Time | None = None
+
+
+class Waiting(Part):
+    """Why a container does not run."""
+
+    reason: str | None = None
+
+
+class ContainerState(Part):
+    """One of the three."""
+
+    running: Running | None = None
+    waiting: Waiting | None = None
+    terminated: Terminated | None = None
+
+
+class ContainerStatus(Part):
+    """State of a container."""
+
+    name: str = ""
+    ready: bool | None = None
+    restart_count: int | None = None
+    state: ContainerState | None = None
+    last_state: ContainerState | None = None
+
+
+class ClaimStatus(Part):
+    """Which claim was made from a template."""
+
+    name: str = ""
+    resource_claim_name: str | None = None
+
+
+class ExtendedClaimStatus(Part):
+    """The claim behind an extended resource that DRA serves."""
+
+    resource_claim_name: str | None = None
+
+
+class PodStatus(Part):
+    """How a pod fares."""
+
+    phase: str | None = None
+    reason: str | None = None
+    message: str | None = None
+    conditions: list[Condition] | None = None
+    start_time: Time | None = None
+    container_statuses: list[ContainerStatus] | None = None
+    init_container_statuses: list[ContainerStatus] | None = None
+    resource_claim_statuses: list[ClaimStatus] | None = None
+    extended_resource_claim_status: ExtendedClaimStatus | None = None
+
+
+class Pod(Object):
+    """A pod."""
+
+    spec: PodSpec = msgspec.field(default_factory=PodSpec)
+    status: PodStatus = msgspec.field(default_factory=PodStatus)

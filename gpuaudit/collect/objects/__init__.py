@@ -1,0 +1,1 @@
+"""From Kubernetes objects to inventory records: pure functions, no IO."""

@@ -1,0 +1,252 @@
+"""What a pod holds of the GPUs of its node, in every way of holding one, and what that is in physical cards."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from gpuaudit.cluster.nodes import Node
+from gpuaudit.cluster.workloads import Holding, HoldingKind, Pod
+from gpuaudit.collect.objects.cards import slice_profile
+from gpuaudit.collect.objects.claims import ClaimFacts, Piece
+from gpuaudit.collect.objects.quantities import quantity
+from gpuaudit.knowledge import gpus, kubernetes, mig
+from gpuaudit.knowledge.mig import MigGpu
+
+MIB = 1024.0 * 1024.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Surroundings:
+    """What other objects say about a pod's devices."""
+
+    claims: Mapping[tuple[str, str], ClaimFacts] = field(default_factory=dict)  # by namespace and name
+    templates: Mapping[tuple[str, str], tuple[Piece, ...]] = field(default_factory=dict)
+    asks: Mapping[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)  # pod → templates without a claim yet
+    reserved: Mapping[str, str] = field(default_factory=dict)  # group → UUID that its reservation pod holds
+    fractional: frozenset[str] = frozenset()  # groups that pods with a known fraction are in
+
+
+def asks_for_gpu(pod: Pod) -> bool:
+    """Whether a pod may hold or ask for a GPU; claims of other devices are told apart later."""
+    marks = kubernetes.fractions()
+    return bool(
+        any(is_gpu_resource(name) for name in pod.requests)
+        or pod.resource_claims
+        or any(key in pod.annotations for key in (marks.fraction, marks.memory_mib))
+    )
+
+
+def is_gpu_resource(name: str) -> bool:
+    """Whether an extended resource is a GPU, a replica or a MIG device; HAMi's memory and cores are not."""
+    keys = kubernetes.resources()
+    return name in (keys.gpu, keys.gpu_shared) or name.startswith(keys.mig_prefix)
+
+
+def holdings(pod: Pod, node: Node | None, around: Surroundings) -> tuple[Holding, ...]:
+    """Return what a pod holds (bound to a node, not ended) or asks for."""
+    if group := reservation_group(pod):
+        return _reservation(pod, group, around)
+    fraction = _fraction(pod, node, around)
+    if fraction:
+        return (fraction,)
+    claimed = _claimed(pod, around)
+    offered = {item.name for item in node.resources} if node else None
+    plain = []
+    for name, count in sorted(pod.requests.items()):
+        if count and is_gpu_resource(name) and not (claimed and offered is not None and name not in offered):
+            plain.append(_hami(pod, node, name, count) if _by_hami(pod, node, name) else _device(node, name, count))
+    return (*plain, *claimed)
+
+
+def group_of(pod: Pod) -> str | None:
+    """Return the GPU group of a fractional or reservation pod."""
+    marks = kubernetes.fractions()
+    found = kubernetes.first(pod.labels, marks.group_labels)
+    prefixed = (key for key in sorted(pod.labels) if key.startswith(marks.group_label_prefixes))
+    return found or next((pod.labels[key] or key.rpartition("/")[2] for key in prefixed), None)
+
+
+def reservation_group(pod: Pod) -> str | None:
+    """Return the group whose device this pod reserves for others, None for ordinary pods."""
+    return group_of(pod) if pod.namespace in kubernetes.fractions().reservation_namespaces else None
+
+
+def surroundings_of_groups(pods: Iterable[Pod]) -> tuple[dict[str, str], frozenset[str]]:
+    """Return which device each group's reservation pod holds, and the groups that pods with a known fraction use."""
+    marks = kubernetes.fractions()
+    reserved: dict[str, str] = {}
+    fractional: set[str] = set()
+    for pod in pods:
+        group = group_of(pod)
+        if not group or pod.ended:
+            continue
+        if pod.namespace in marks.reservation_namespaces:
+            reserved[group] = pod.annotations.get(marks.reservation_index, "")
+        elif any(quantity(pod.annotations.get(key, "")) for key in (marks.fraction, marks.memory_mib)):
+            fractional.add(group)
+    return reserved, frozenset(fractional)
+
+
+def unit_share(node: Node | None, resource: str) -> tuple[HoldingKind, float | None, str | None]:
+    """Return how one device of a resource is held: kind, physical cards, MIG profile."""
+    keys = kubernetes.resources()
+    replicas = _replicas(node, resource)
+    profile = mig.parse_resource(resource)
+    if profile:
+        share = compute_share(profile, _grid(node))
+        return "mig", None if share is None or replicas is None else share / replicas, profile
+    single = slice_profile(node) if node else None
+    if single and resource == keys.gpu:
+        share = compute_share(single, _grid(node))
+        return "mig", None if share is None or replicas is None else share / replicas, mig.canonical(single) or single
+    if node and node.sharing and node.sharing.strategy in ("time-slicing", "mps"):
+        kind: HoldingKind = "mps" if node.sharing.strategy == "mps" else "shared"
+        return kind, None if replicas is None else 1.0 / replicas, None
+    return ("shared", None, None) if resource == keys.gpu_shared else ("whole", 1.0, None)
+
+
+def compute_share(profile: str, grid: MigGpu | None) -> float | None:
+    """Return the part of a card that a MIG profile is, in compute slices; None when models differ or none has it."""
+    grids = (grid,) if grid else mig.all_geometries()
+    found = {row.g / one.compute_slices for one in grids if (row := mig.profile(one, profile))}
+    return found.pop() if len(found) == 1 else None
+
+
+def _device(node: Node | None, name: str, count: float) -> Holding:
+    kind, share, profile = unit_share(node, name)
+    return Holding(kind=kind, resource=name, count=count, gpus=None if share is None else count * share, profile=profile)
+
+
+def _replicas(node: Node | None, resource: str) -> int | None:
+    """Return into how many a device of the resource is shared on the node: 1 if not."""
+    if node is None:
+        return None if resource.endswith(kubernetes.resources().shared_suffix) else 1
+    name = resource.removesuffix(kubernetes.resources().shared_suffix)
+    if mig.parse_resource(resource):
+        told = node.labels.get(f"{name}.replicas", "1")
+        return int(told) if told.isdecimal() and 0 < int(told[:4]) else None
+    return node.sharing.replicas if node.sharing and node.sharing.strategy != "hami" else 1
+
+
+def _grid(node: Node | None) -> MigGpu | None:
+    model = next((card.model for card in node.cards if card.model), None) if node else None
+    known = gpus.by_key(model) if model else None
+    return mig.for_model(known) if known else None
+
+
+def _by_hami(pod: Pod, node: Node | None, name: str) -> bool:
+    keys = kubernetes.resources()
+    if name != keys.gpu:
+        return False
+    marks = (keys.hami_memory_mib, keys.hami_memory_percent, keys.hami_cores_percent)
+    return bool(node and node.sharing and node.sharing.strategy == "hami") or any(mark in pod.requests for mark in marks)
+
+
+def _hami(pod: Pod, node: Node | None, name: str, count: float) -> Holding:
+    """Return a HAMi holding: by the devices that its scheduler wrote down, else by what was asked per virtual GPU.
+
+    The part of a card is the larger one of memory and cores. Who asks for neither gets a card's whole memory.
+    """
+    card = next((item.memory_mib for item in node.cards if item.memory_mib), None) if node else None
+    written = _allocated(pod)
+    if written:
+        memory = sum(item[1] for item in written)
+        parts = [max(item[1] / card if card else 0.0, item[2] / 100) for item in written]
+        known = card is not None or all(item[2] for item in written)
+        return Holding(
+            kind="hami",
+            resource=name,
+            count=count,
+            gpus=sum(min(1.0, part) for part in parts) if known else None,
+            memory_mib=memory,
+            devices=tuple(item[0] for item in written),
+        )
+    keys = kubernetes.resources()
+    percent = pod.requests.get(keys.hami_memory_percent)
+    mib = pod.requests.get(keys.hami_memory_mib)
+    cores = pod.requests.get(keys.hami_cores_percent, 0.0) / count / 100
+    if mib is None and percent is None:
+        share: float | None = 1.0
+    elif percent is not None and mib is None:
+        share = max(percent / count / 100, cores)
+    else:
+        share = max((mib or 0.0) / count / card, cores) if card else None
+    return Holding(
+        kind="hami",
+        resource=name,
+        count=count,
+        gpus=None if share is None else count * min(1.0, share),
+        memory_mib=mib if mib is not None else None,
+    )
+
+
+def _allocated(pod: Pod) -> list[tuple[str, float, float]]:
+    """Return (UUID, MiB, percent of cores) of each device in HAMi's annotation."""
+    text = pod.annotations.get(kubernetes.hami().pod_allocated, "")
+    rows = (device.split(",") for container in text.split(";") for device in container.split(":"))
+    return [
+        (row[0], quantity(row[2]) or 0.0, quantity(row[3]) or 0.0) for row in rows if len(row) == 4 and row[0]
+    ]
+
+
+def _fraction(pod: Pod, node: Node | None, around: Surroundings) -> Holding | None:
+    """Return a fraction of KAI or Run:ai: annotations ask, a reservation pod elsewhere holds the device."""
+    marks = kubernetes.fractions()
+    fraction = quantity(pod.annotations.get(marks.fraction, ""))
+    memory = _mebibytes(pod.annotations.get(marks.memory_mib, ""))
+    devices = quantity(pod.annotations.get(marks.devices, "")) or 1.0
+    if not fraction and not memory:
+        return None
+    card = next((item.memory_mib for item in node.cards if item.memory_mib), None) if node else None
+    share = fraction or (min(1.0, memory / card) if memory and card else None)
+    group = group_of(pod)
+    return Holding(
+        kind="fraction",
+        resource=marks.fraction if fraction else marks.memory_mib,
+        count=devices,
+        gpus=None if share is None else share * devices,
+        memory_mib=memory * devices if memory else None,
+        devices=tuple(uuid for uuid in (around.reserved.get(group or ""),) if uuid),
+        group=group,
+    )
+
+
+def _mebibytes(text: str) -> float | None:
+    """Return MiB: a plain number is MiB, one with a unit is bytes."""
+    amount = quantity(text)
+    return amount if amount is None or text.strip().isdecimal() else amount / MIB
+
+
+def _reservation(pod: Pod, group: str, around: Surroundings) -> tuple[Holding, ...]:
+    """Return the holding of a reservation pod: the whole card, unless the pods of its group are seen to hold parts."""
+    device = pod.annotations.get(kubernetes.fractions().reservation_index)
+    return (
+        Holding(
+            kind="whole",
+            resource=kubernetes.resources().gpu,
+            count=pod.requests.get(kubernetes.resources().gpu, 1.0),
+            gpus=0.0 if group in around.fractional else 1.0,
+            devices=(device,) if device else (),
+            group=group,
+        ),
+    )
+
+
+def _claimed(pod: Pod, around: Surroundings) -> tuple[Holding, ...]:
+    pieces: list[tuple[Piece, int]] = []
+    for name in pod.resource_claims:
+        facts = around.claims.get((pod.namespace, name))
+        pieces += [(piece, facts.sharers) for piece in facts.pieces] if facts else []
+    for name in around.asks.get((pod.namespace, pod.name), ()):
+        pieces += [(piece, 1) for piece in around.templates.get((pod.namespace, name), ())]
+    return tuple(
+        Holding(
+            kind="dra",
+            resource=piece.device_class,
+            count=piece.count,
+            gpus=None if piece.gpus is None else piece.gpus / sharers,
+            profile=piece.profile,
+            memory_mib=piece.memory_mib,
+            devices=piece.uuids,
+        )
+        for piece, sharers in pieces
+    )

@@ -1,0 +1,120 @@
+"""Whose a pod is: the root of its chain of owners, also where links of the chain were not listed."""
+
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from typing import NamedTuple
+
+from gpuaudit.cluster.snapshot import workload_id
+from gpuaudit.collect.kubernetes_types import Meta, OwnerReference
+from gpuaudit.knowledge.objects import objects, shown_kind
+
+_MINUTES_SUFFIX = re.compile(r"(.+)-(\d{8})")  # a CronJob names its Jobs by the minute they were due
+
+
+class Root(NamedTuple):
+    """The top owner. `listed` is False when only its pods or its parts tell of it."""
+
+    group: str
+    kind: str
+    namespace: str
+    name: str
+    listed: bool = True
+    uid: str = ""
+
+    def id(self, cluster: str) -> str:
+        """Return the workload's id."""
+        return workload_id(
+            cluster=cluster, kind=shown_kind(self.group, self.kind), namespace=self.namespace, name=self.name
+        )
+
+
+class Link(NamedTuple):
+    """An object with the owner above it."""
+
+    group: str
+    kind: str
+    namespace: str
+    name: str
+    owner: OwnerReference | None
+    labels: Mapping[str, str]
+
+
+class Owners:
+    """All objects that may own pods, by UID."""
+
+    def __init__(self) -> None:
+        self._links: dict[str, Link] = {}
+
+    def add(self, group: str, kind: str, meta: Meta) -> None:
+        """Remember an object; labels only as far as they can name a root."""
+        if meta.uid:
+            self._links[meta.uid] = Link(
+                group, kind, meta.namespace, meta.name, controller(meta), naming_labels(meta.labels)
+            )
+
+    def root(self, meta: Meta) -> Root:
+        """Return the root owner of a pod: itself if nothing owns it."""
+        start = Link("", "Pod", meta.namespace, meta.name, controller(meta), meta.labels or {})
+        return self._climb(start, meta.uid, meta.creation_timestamp)
+
+    def root_of(self, group: str, kind: str, meta: Meta) -> Root:
+        """Return the root owner of any other object."""
+        start = Link(group, kind, meta.namespace, meta.name, controller(meta), meta.labels or {})
+        return self._climb(start, meta.uid, meta.creation_timestamp)
+
+    def _climb(self, link: Link, uid: str, created: datetime | None) -> Root:
+        rules = objects().owners
+        here, here_uid = link, uid
+        for _ in range(rules.max_depth):
+            above = here.owner
+            if above is None or above.kind in rules.stop_kinds or here.kind in rules.final_kinds:
+                break
+            known = self._links.get(above.uid)
+            if known is None:
+                return _unlisted(here, link, above, created)
+            here, here_uid = known, above.uid
+        return Root(here.group, here.kind, here.namespace, here.name, uid=here_uid)
+
+
+def controller(meta: Meta) -> OwnerReference | None:
+    """Return the owner that controls an object, else the first that is named."""
+    references = meta.owner_references or ()
+    return next((reference for reference in references if reference.controller), next(iter(references), None))
+
+
+def naming_labels(labels: Mapping[str, str] | None) -> Mapping[str, str]:
+    """Return the labels that can name a root owner."""
+    found = labels or {}
+    return {row.label: found[row.label] for row in objects().owners.root_label if row.label in found}
+
+
+def _unlisted(here: Link, pod: Link, above: OwnerReference, created: datetime | None) -> Root:
+    """Return the root when `above` was not listed: by a naming label, or by how controllers name what they make."""
+    for row in objects().owners.root_label:
+        name = here.labels.get(row.label) or pod.labels.get(row.label)
+        if name:
+            return Root(row.group, row.kind, pod.namespace, name, listed=False)
+    group = above.api_version.rpartition("/")[0]
+    if (group, above.kind) == ("apps", "ReplicaSet"):
+        return _maker_of_replica_set(pod, above)
+    if (group, above.kind) == ("batch", "Job"):
+        return _maker_of_job(here, above, created)
+    return Root(group, above.kind, here.namespace, above.name, listed=False, uid=above.uid)
+
+
+def _maker_of_replica_set(pod: Link, above: OwnerReference) -> Root:
+    for label in objects().owners.template_hash:
+        suffix = "-" + pod.labels.get(label, "-")
+        if above.name.endswith(suffix):
+            group, kind = ("argoproj.io", "Rollout") if label.startswith("rollouts") else ("apps", "Deployment")
+            return Root(group, kind, pod.namespace, above.name.removesuffix(suffix), listed=False)
+    return Root("apps", "ReplicaSet", pod.namespace, above.name, listed=False, uid=above.uid)
+
+
+def _maker_of_job(here: Link, above: OwnerReference, created: datetime | None) -> Root:
+    """Return the CronJob when the Job's name ends in the minute at which it was made, else the Job."""
+    match = _MINUTES_SUFFIX.fullmatch(above.name)
+    if match and created and abs(int(match[2]) * 60 - created.timestamp()) < 86400:  # a day: started late
+        return Root("batch", "CronJob", here.namespace, match[1], listed=False)
+    return Root("batch", "Job", here.namespace, above.name, listed=False, uid=above.uid)

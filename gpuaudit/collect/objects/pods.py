@@ -1,0 +1,198 @@
+"""Pods: how they fare, what they ask for, and the little of their containers that may be kept."""
+
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+import re
+from typing import NamedTuple
+
+from gpuaudit.cluster.workloads import Container as ContainerRecord
+from gpuaudit.cluster.workloads import Pod as PodRecord
+from gpuaudit.collect.kubernetes_types.pods import Container, ContainerStatus, EnvVar, Pod, PodSpec, PodStatus
+from gpuaudit.collect.objects.nodes import bounded, condition
+from gpuaudit.collect.objects.quantities import whole
+from gpuaudit.collect.objects.requests import container_requests, is_sidecar, pod_requests
+from gpuaudit.knowledge import kubernetes
+from gpuaudit.knowledge.objects import kept_annotations, objects
+
+
+class ClaimNames(NamedTuple):
+    """The claims a pod uses by name, and the templates whose claim was not made yet."""
+
+    claims: tuple[str, ...]
+    templates: tuple[str, ...]
+
+
+def pod_record(pod: Pod, *, cluster: str) -> PodRecord:
+    """Return the pod without its workload and holdings, which other objects tell."""
+    spec, status = pod.spec, pod.status
+    ready = condition(status.conditions, "Ready")
+    scheduled = condition(status.conditions, "PodScheduled")
+    waits = scheduled if scheduled and scheduled.status == "False" else None
+    affinity = spec.affinity.node_affinity.required if spec.affinity and spec.affinity.node_affinity else None
+    return PodRecord(
+        cluster=cluster,
+        namespace=pod.metadata.namespace,
+        name=pod.metadata.name,
+        uid=pod.metadata.uid or None,
+        node=spec.node_name or None,
+        phase=status.phase or "Unknown",
+        reason=status.reason,
+        created=pod.metadata.creation_timestamp,
+        scheduled=scheduled.last_transition_time if scheduled and scheduled.status == "True" else None,
+        started=status.start_time,
+        ready=None if ready is None else ready.status == "True",
+        ready_at=ready.last_transition_time if ready and ready.status == "True" else None,
+        containers_ready_at=_since(status, "ContainersReady"),
+        initialized_at=_since(status, "Initialized"),
+        deleted=pod.metadata.deletion_timestamp,
+        finalizers=tuple(pod.metadata.finalizers or ()),
+        unschedulable_reason=waits.reason if waits else None,
+        unschedulable_since=waits.last_transition_time if waits else None,
+        gates=tuple(gate.name for gate in spec.scheduling_gates or ()),
+        labels=bounded(pod.metadata.labels),
+        annotations=kept_annotations(pod.metadata.annotations),
+        node_selector=bounded(spec.node_selector),
+        affinity_keys=tuple(
+            sorted(
+                {
+                    expression.key
+                    for term in (affinity.node_selector_terms if affinity else None) or ()
+                    for expression in term.match_expressions or ()
+                }
+            )
+        ),
+        tolerations=tuple(sorted({toleration.key or "*" for toleration in spec.tolerations or ()})),
+        priority=spec.priority,
+        priority_class=spec.priority_class_name or None,
+        scheduler=spec.scheduler_name,
+        host_network=bool(spec.host_network),
+        privileged=any(c.security_context and c.security_context.privileged for c in spec.containers or ()),
+        shm_bytes=_shared_memory(spec),
+        claims=tuple(v.persistent_volume_claim.claim_name for v in spec.volumes or () if v.persistent_volume_claim),
+        resource_claims=claim_names(pod).claims,
+        requests=pod_requests(spec),
+        containers=tuple(_containers(spec, status)),
+        grace_seconds=spec.termination_grace_period_seconds,
+    )
+
+
+def claim_names(pod: Pod) -> ClaimNames:
+    """Return the DRA claims of a pod; those of templates under the name that the status tells."""
+    made = {item.name: item.resource_claim_name for item in pod.status.resource_claim_statuses or ()}
+    claims, templates = [], []
+    for reference in pod.spec.resource_claims or ():
+        name = reference.resource_claim_name or made.get(reference.name)
+        if name:
+            claims.append(name)
+        elif reference.resource_claim_template_name:
+            templates.append(reference.resource_claim_template_name)
+    extended = pod.status.extended_resource_claim_status
+    if extended and extended.resource_claim_name:
+        claims.append(extended.resource_claim_name)
+    return ClaimNames(tuple(claims), tuple(templates))
+
+
+def kept_environment(variables: Iterable[EnvVar]) -> dict[str, str]:
+    """Return the allow-listed variables; of model endpoints only the class of the host."""
+    kept = {}
+    for variable in variables:
+        value = variable.value
+        if not value:
+            continue
+        if kubernetes.is_endpoint_env(variable.name):
+            kept[variable.name] = host_class(value)
+        elif kubernetes.keeps_env(variable.name) and not kubernetes.is_secret(value):
+            kept[variable.name] = value[: objects().arguments.max_value_chars]
+    return kept
+
+
+def kept_arguments(words: Iterable[str]) -> tuple[str, ...]:
+    """Return the allow-listed words of a command line: programs, flags with their values, schemes of addresses."""
+    rules = objects().arguments
+    kept: list[str] = []
+    tokens = iter(list(_tokens(words))[: 8 * rules.max_words])
+    pending = next(tokens, None)
+    while pending is not None and len(kept) < rules.max_words:
+        token, pending = pending, next(tokens, None)
+        flag, equals, value = token.partition("=")
+        if flag.startswith("-") and kubernetes.keeps_flag(flag):
+            if equals:
+                kept += [] if kubernetes.is_secret(value) else [token[: rules.max_value_chars]]
+                continue
+            kept.append(flag)
+            if pending is not None and not pending.startswith("-"):
+                kept += [] if kubernetes.is_secret(pending) else [pending[: rules.max_value_chars]]
+                pending = next(tokens, None)
+        elif word := _word(token, previous=kept[-1] if kept else ""):
+            kept.append(word)
+    return tuple(kept)
+
+
+def host_class(value: str) -> str:
+    """Return where an address points: in-cluster, or external."""
+    host = re.sub(r"^[a-z][a-z0-9+.-]*://", "", value.strip().lower()).split("/")[0].rpartition("@")[2].split(":")[0]
+    inside = host in ("localhost", "127.0.0.1") or "." not in host or host.endswith((".svc", ".local", ".internal"))
+    return "in-cluster" if inside or ".svc." in host else "external"
+
+
+def _tokens(words: Iterable[str]) -> Iterator[str]:
+    """Split words that are a shell's script; bounded, and never run."""
+    for word in words:
+        yield from word[:8192].replace("\\\n", " ").split() if any(c.isspace() for c in word) else (word,)
+
+
+def _word(token: str, *, previous: str) -> str:
+    """Return what may be kept of a word that is no flag."""
+    rules = objects().arguments
+    bare = token.strip("\"'").rpartition("/")[2] if not token.startswith("/dev/") else token
+    if bare in kubernetes.keep().programs or bare in rules.tools:
+        return bare
+    if match := re.match(rules.address, token.strip("\"'")):
+        return f"{match[1]}://"
+    return token[: rules.max_value_chars] if previous == "serve" and not kubernetes.is_secret(token) else ""
+
+
+def _since(status: PodStatus, kind: str):  # type: ignore[no-untyped-def]
+    found = condition(status.conditions, kind)
+    return found.last_transition_time if found and found.status == "True" else None
+
+
+def _shared_memory(spec: PodSpec) -> int | None:
+    """Return the size of the largest memory-backed volume; 0 for one without limit; None without one."""
+    volumes = [v.empty_dir for v in spec.volumes or () if v.empty_dir and v.empty_dir.medium == "Memory"]
+    sizes = [whole({"size": v.size_limit}, "size") or 0 for v in volumes if v.size_limit is not None]
+    return max([*sizes, 0]) if volumes else None
+
+
+def _containers(spec: PodSpec, status: PodStatus) -> Iterator[ContainerRecord]:
+    states = {s.name: s for s in (*(status.container_statuses or ()), *(status.init_container_statuses or ()))}
+    for container in spec.containers or ():
+        yield _container(container, states.get(container.name), init=False)
+    for container in spec.init_containers or ():
+        yield _container(container, states.get(container.name), init=True)
+
+
+def _container(container: Container, status: ContainerStatus | None, *, init: bool) -> ContainerRecord:
+    state = status.state if status else None
+    last = status.last_state.terminated if status and status.last_state else None
+    ended = last or (state.terminated if state else None)
+    return ContainerRecord(
+        name=container.name,
+        image=(container.image or "")[:512],
+        init=init,
+        sidecar=init and is_sidecar(container),
+        requests=container_requests(container.resources),
+        args=_arguments((*(container.command or ()), *(container.args or ()))),
+        env=kept_environment(container.env or ()),
+        ready=status.ready if status else None,
+        running_since=state.running.started_at if state and state.running else None,
+        restarts=(status.restart_count or 0) if status else 0,
+        waiting_reason=state.waiting.reason if state and state.waiting else None,
+        last_exit_reason=ended.reason if ended else None,
+        last_exit_at=ended.finished_at if ended else None,
+    )
+
+
+@lru_cache(maxsize=4096)
+def _arguments(words: tuple[str, ...]) -> tuple[str, ...]:
+    return kept_arguments(words)

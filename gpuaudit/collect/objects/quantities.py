@@ -1,0 +1,61 @@
+"""Kubernetes quantities: "100m", "1Gi", "1k", "2e3" → numbers in base units (cores, bytes, devices)."""
+
+import math
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+
+from gpuaudit.collect.kubernetes_types import Quantity
+
+_FORM = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+))(n|u|m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei|[eE][+-]?\d{1,3})?")
+_FACTORS = {
+    "n": 1e-9,
+    "u": 1e-6,
+    "m": 1e-3,
+    "k": 1e3,
+    "M": 1e6,
+    "G": 1e9,
+    "T": 1e12,
+    "P": 1e15,
+    "E": 1e18,
+    "Ki": 2.0**10,
+    "Mi": 2.0**20,
+    "Gi": 2.0**30,
+    "Ti": 2.0**40,
+    "Pi": 2.0**50,
+    "Ei": 2.0**60,
+}
+
+
+@lru_cache(maxsize=4096)
+def quantity(value: Quantity) -> float | None:
+    """Return the amount in base units, None when it is no quantity (or not finite)."""
+    if isinstance(value, str):
+        match = _FORM.fullmatch(value.strip())
+        if not match:
+            return None
+        number, suffix = match.groups(default="")
+        factor = _FACTORS.get(suffix)
+        amount = float(number + suffix) if factor is None else _scaled(number, suffix, factor)
+    else:
+        amount = float(value)
+    return amount if math.isfinite(amount) else None
+
+
+def _scaled(number: str, suffix: str, factor: float) -> float:
+    """Divide rather than multiply for small units: 95410m is 95.41, not 95.41000000000001."""
+    if suffix in ("n", "u", "m"):
+        return float(number) / round(1 / factor)
+    return float(number) * factor
+
+
+def amounts(values: Mapping[str, Quantity] | None) -> dict[str, float]:
+    """Return the readable, non-negative amounts of a resource list."""
+    pairs = ((name, quantity(value)) for name, value in (values or {}).items())
+    return {name: amount for name, amount in pairs if amount is not None and amount >= 0}
+
+
+def whole(values: Mapping[str, Quantity] | None, name: str) -> int | None:
+    """Return an amount as an integer (bytes, pods, devices), None when absent or unreadable."""
+    amount = quantity((values or {}).get(name, ""))
+    return None if amount is None else int(amount)
