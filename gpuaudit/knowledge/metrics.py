@@ -216,7 +216,12 @@ def is_exporter(*, pod: str = "", container: str = "") -> bool:
 
 def is_blank(value: float) -> bool:
     """Whether a sample is one of DCGM's numbers for: not found, not supported, no permission (NaN is blank too)."""
-    return value != value or value in _blank_numbers()  # noqa: PLR0124 - the NaN test that needs no import
+    return value != value or float(value) in _blank_numbers()  # noqa: PLR0124 - the NaN test that needs no import
+
+
+def blank_numbers() -> frozenset[float]:
+    """Return the numbers that stand for no value (see `is_blank`)."""
+    return _blank_numbers()
 
 
 def blank_texts() -> tuple[str, ...]:
