@@ -1,6 +1,6 @@
 """The bill: time-averaged nodes x price, exact cents, overrides, unpriced named."""
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -8,29 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpuaudit.cluster.nodes import Card, Cluster, Node, Span
-from gpuaudit.cluster.snapshot import Snapshot, Window
+from gpuaudit.cluster.nodes import Cluster, Node, Span
+from gpuaudit.cluster.snapshot import Snapshot
 from gpuaudit.errors import UserError
 from gpuaudit.plan.bill import bill, split_cents
 from gpuaudit.plan.pricebook import InstancePrice, OwnedPrice, PriceBook, PriceFile, load_prices
-
-NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
-WINDOW = Window(start=NOW - timedelta(days=10), end=NOW)
-
-
-def node(name: str, **facts: object) -> Node:
-    known: dict[str, object] = {
-        "cluster": "c",
-        "name": name,
-        "pool": "a",
-        "instance_type": "p5.48xlarge",
-        "provider": "aws",
-        "region": "us-east-1",
-        "purchase": "on_demand",
-        "created": NOW - timedelta(days=60),
-        "cards": tuple(Card(index=i, model="h100-80gb-sxm") for i in range(8)),
-    }
-    return Node(**(known | facts))  # type: ignore[arg-type]
+from tests.build import NOW, WINDOW, node
 
 
 def snapshot(*nodes: Node) -> Snapshot:

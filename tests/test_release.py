@@ -1,73 +1,37 @@
 """The plain node release: what may go, what must stay, and which ledger the money belongs to."""
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from decimal import Decimal
 
 import pytest
 
-from gpuaudit.cluster.nodes import Card, Cluster, Node, Resource
-from gpuaudit.cluster.snapshot import Snapshot, Window
-from gpuaudit.cluster.usage import DEVICE_VALUES, Usage, conform_devices, empty_hourly
-from gpuaudit.cluster.workloads import Holding, Pod, Waiting
+from gpuaudit.cluster.nodes import Cluster, Node
+from gpuaudit.cluster.snapshot import Snapshot
+from gpuaudit.cluster.usage import NOBODY, Usage
+from gpuaudit.cluster.workloads import Waiting
 from gpuaudit.plan.bill import bill
 from gpuaudit.plan.pricebook import Commitment, InstancePrice, PriceBook, PriceFile
 from gpuaudit.plan.release import Release, plan_release
+from tests.build import DAYS, NOW, WINDOW, UsageTable, node, pod, usage
 
-NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
-DAYS = 10
-WINDOW = Window(start=NOW - timedelta(days=DAYS), end=NOW)
 PRICE = InstancePrice(instance_type="p5.48xlarge", usd_per_hour=Decimal(10), date=date(2026, 1, 1))
 MONTH = 730_000  # cents of one node
 
 
-def node(name: str, **facts: object) -> Node:
-    known: dict[str, object] = {
-        "cluster": "c",
-        "name": name,
-        "pool": "a",
-        "zone": "z",
-        "instance_type": "p5.48xlarge",
-        "provider": "aws",
-        "purchase": "on_demand",
-        "created": NOW - timedelta(days=60),
-        "ready": True,
-        "resources": (Resource(name="nvidia.com/gpu", capacity=8, allocatable=8),),
-        "cards": tuple(Card(index=i, uuid=f"GPU-{name}-{i}") for i in range(8)),
-    }
-    return Node(**(known | facts))  # type: ignore[arg-type]
-
-
-def pod(name: str, on: str, gpus: float = 8) -> Pod:
-    holding = Holding(kind="whole", resource="nvidia.com/gpu", count=gpus, gpus=gpus)
-    return Pod(
-        cluster="c", namespace="n", name=name, node=on, phase="Running", holdings=(holding,), workload="c/Pod/n/w"
-    )
-
-
-def usage(free: dict[str, float], held: dict[str, str] | None = None) -> Usage:
-    rows = []
-    for name, share in free.items():
-        rows += [device(name, i, "", share) for i in range(8)]
-    for name, owner in (held or {}).items():
-        rows += [device(name, i, owner, 1.0) for i in range(8)]
-    columns = {key: [row[key] for row in rows] for key in rows[0]}
-    return Usage(hourly=empty_hourly(), devices=conform_devices(columns))
-
-
-def device(name: str, index: int, owner: str, share: float) -> dict[str, object]:
-    uuid = f"GPU-{name}-{index}"
-    row: dict[str, object] = dict.fromkeys(DEVICE_VALUES, 0.0)
-    row |= {"cluster": "c", "device": uuid, "owner": owner, "node": name, "card": uuid, "profile": ""}
-    row |= {"namespace": "", "pod": "", "metric": "sm_active", "source": "s", "shared": False}
-    row |= {"first": WINDOW.start, "last": NOW, "gpus": 1.0, "interval_seconds": 60.0}
-    return row | {"samples": share * DAYS * 1440}
+def free(**share: float) -> Usage:
+    """Nodes seen held by nobody for a share of the window; w holds `full`."""
+    table = UsageTable()
+    for name, part in share.items():
+        table.add(name, NOBODY, util=0.0, hours=part * DAYS * 24)
+    table.add("full", "c/Deployment/n/w", util=0.9)
+    return table.usage()
 
 
 def release(
     *nodes: Node, propose: str = "e1 e2", file: PriceFile | None = None, scarce: tuple[str, ...] = (), **facts: object
 ) -> Release:
     known: dict[str, object] = {
-        "usage": usage({"e1": 1.0, "e2": 1.0}, {"full": "c/Pod/n/w"}),
+        "usage": free(e1=1.0, e2=1.0),
         "pods": (pod("w", "full"),),
     }
     snapshot = Snapshot(
@@ -92,7 +56,7 @@ def test_one_of_two_empty_nodes_stays_as_the_room_for_a_failure() -> None:
 
 def test_a_node_counts_once_even_when_two_findings_propose_it() -> None:
     snapshot = Snapshot(
-        taken_at=NOW, window=WINDOW, clusters=(Cluster(name="c"),), nodes=(node("e1"),), usage=usage({"e1": 1.0})
+        taken_at=NOW, window=WINDOW, clusters=(Cluster(name="c"),), nodes=(node("e1"),), usage=free(e1=1.0)
     )
     book = PriceBook(PriceFile(instance=(PRICE,)))
     proposed = {"first": list(snapshot.nodes), "second": list(snapshot.nodes)}
@@ -107,8 +71,8 @@ def test_a_node_counts_once_even_when_two_findings_propose_it() -> None:
         ({"role": "dr"}, {}),
         ({"created": NOW - timedelta(days=3)}, {}),
         ({}, {"pods": (pod("w", "e1", 1),)}),
-        ({}, {"usage": usage({"e1": 0.5})}),
-        ({}, {"usage": usage({"e2": 1.0}, {"e1": "?"})}),
+        ({}, {"usage": free(e1=0.5)}),
+        ({}, {"usage": usage(("e2", NOBODY, 0.0), ("e1", "?", 0.0))}),
         ({}, {"usage": Usage()}),
         (
             {},
