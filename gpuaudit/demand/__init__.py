@@ -1,5 +1,6 @@
 """History → need, shared by the rules and the plan: tenures, their judgement, the reserve, and what is stranded."""
 
+from gpuaudit.demand.free import EmptyNode, HeldByHour, empty_nodes, free_gpus, held_by_hour, lost_gpus, whole_cards
 from gpuaudit.demand.hours import IDLE_BELOW
 from gpuaudit.demand.judgement import (
     UNDERUSED_MEAN,
@@ -12,6 +13,8 @@ from gpuaudit.demand.judgement import (
     power_denies,
     underused,
 )
+from gpuaudit.demand.reserve import Reserve, pool_zone, reserve, usable
+from gpuaudit.demand.stranding import Stranding, planned_maintenance, stranding, strandings
 from gpuaudit.demand.tenures import DRAM_CEILING, Tenure, tenures
 
 __all__ = [
@@ -20,12 +23,27 @@ __all__ = [
     "UNDERUSED_MEAN",
     "UNDERUSED_P95",
     "Bucket",
+    "EmptyNode",
+    "HeldByHour",
+    "Reserve",
+    "Stranding",
     "Tenure",
     "bucket",
+    "empty_nodes",
+    "free_gpus",
+    "held_by_hour",
     "idle",
     "looks_idle",
     "looks_underused",
+    "lost_gpus",
+    "planned_maintenance",
+    "pool_zone",
     "power_denies",
+    "reserve",
+    "stranding",
+    "strandings",
     "tenures",
     "underused",
+    "usable",
+    "whole_cards",
 ]

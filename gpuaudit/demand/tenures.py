@@ -10,6 +10,7 @@ from gpuaudit.cluster.snapshot import Snapshot
 from gpuaudit.cluster.usage import NOBODY, UNKNOWN_OWNER
 from gpuaudit.cluster.workloads import Pod
 from gpuaudit.demand.hours import Spells, spells
+from gpuaudit.demand.memory import once
 from gpuaudit.knowledge import gpus
 
 if TYPE_CHECKING:
@@ -91,6 +92,7 @@ class Tenure:
         return min(1.0, self.memory_max_mib / self.memory_mib)
 
 
+@once
 def tenures(snapshot: Snapshot) -> tuple[Tenure, ...]:
     """Return the tenures of the snapshot, sorted by cluster, device and owner; () when nothing was measured."""
     table = snapshot.usage.devices
@@ -210,4 +212,4 @@ def _known(value: "float | np.floating[Any] | None") -> float | None:
 
 
 def _times(column: Any) -> list[datetime | None]:
-    return [None if moment is None else moment for moment in column.astype(object).where(column.notna(), None)]
+    return [moment.to_pydatetime() if moment == moment else None for moment in column]  # noqa: PLR0124 -- NaT

@@ -180,7 +180,7 @@ def managed_by(object_labels: Mapping[str, str], annotations: Mapping[str, str])
 
 def keeps_env(name: str) -> bool:
     """Whether an environment variable's value may be kept. A name that speaks of a secret never may."""
-    return any(fnmatch.fnmatchcase(name, p) for p in keep().env) and not _matches(keep().secret_names, name.upper())
+    return any(fnmatch.fnmatchcase(name, p) for p in keep().env) and not matches(keep().secret_names, name.upper())
 
 
 def is_endpoint_env(name: str) -> bool:
@@ -195,12 +195,17 @@ def keeps_flag(flag: str) -> bool:
 
 def is_secret(value: str) -> bool:
     """Whether a value looks like a credential, whatever its name."""
-    return _matches(keep().secret_values, value)
+    return matches(keep().secret_values, value)
 
 
 def is_generated_node_name(name: str) -> bool:
     """Whether a machine made the node's name up, so that it will not live as long as the node's pool."""
-    return _matches(_file().node_names.generated, name)
+    return matches(_file().node_names.generated, name)
+
+
+def matches(patterns: Iterable[str], text: str) -> bool:
+    """Whether one of the regular expressions is found in the text (its first 4096 characters)."""
+    return any(_pattern(pattern).search(text[:4096]) for pattern in patterns)
 
 
 @cache
@@ -211,7 +216,3 @@ def _flags() -> frozenset[str]:
 @cache
 def _pattern(text: str) -> re.Pattern[str]:
     return re.compile(text)
-
-
-def _matches(patterns: Iterable[str], text: str) -> bool:
-    return any(_pattern(pattern).search(text[:4096]) for pattern in patterns)
