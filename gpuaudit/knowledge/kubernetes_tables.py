@@ -161,7 +161,7 @@ class Spare(Entry, frozen=True):
 
 
 class Maintenance(Entry, frozen=True):
-    """Taints, labels and annotations of a node that is out of use on purpose, and the taints of a sick one."""
+    """Taints, labels and annotations of a node that is out of use on purpose, and the taints of a cordoned or sick one."""
 
     taints: tuple[str, ...]
     taint_patterns: tuple[str, ...]

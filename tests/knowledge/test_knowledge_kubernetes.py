@@ -238,3 +238,20 @@ def test_kube_state_metrics_writes_resources_its_own_way() -> None:
 def test_own_annotations() -> None:
     assert (k8s.own().role, k8s.own().ignore) == ("gpuaudit.io/role", "gpuaudit.io/ignore")
     assert set(k8s.own().roles) == {"spare", "dr", "canary", "debug", "lab", "tenant"}
+
+
+@pytest.mark.parametrize(
+    "key", ["example.com/maintenance", "nvsentinel.nvidia.com/fault", "ops/rma", "rma-pending", "node/drain"]
+)
+def test_maintenance_that_companies_name_themselves(key: str) -> None:
+    assert any(re.search(pattern, key) for pattern in k8s.maintenance().taint_patterns)
+
+
+@pytest.mark.parametrize("key", ["nvidia.com/gpu", "example.com/performance", "karma", "team/brain", "sku"])
+def test_ordinary_taints_are_no_maintenance(key: str) -> None:
+    assert not any(re.search(pattern, key) for pattern in k8s.maintenance().taint_patterns)
+    assert key not in k8s.maintenance().taints
+
+
+def test_a_cordon_alone_is_no_maintenance() -> None:
+    assert "node.kubernetes.io/unschedulable" not in k8s.maintenance().taints
