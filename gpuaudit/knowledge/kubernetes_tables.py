@@ -161,7 +161,7 @@ class Spare(Entry, frozen=True):
 
 
 class Maintenance(Entry, frozen=True):
-    """Taints, labels and annotations of a node that is out of use on purpose, and the taints of a cordoned or sick one."""
+    """Marks of a node that is out of use on purpose; `health_taints` are those of a cordoned or a sick one."""
 
     taints: tuple[str, ...]
     taint_patterns: tuple[str, ...]
