@@ -29,7 +29,12 @@ def audit(snapshot: Snapshot, rules: Mapping[str, Rule], config: Config, book: P
     """
     snapshot = with_roles(snapshot, config)
     outcomes = evaluate(snapshot, rules, options=config.rules, opted_out=OptOuts(snapshot, config).of)
-    judged = [finding for outcome in outcomes for finding in outcome.findings]
+    judged = [
+        finding
+        for outcome in outcomes
+        for finding in outcome.findings
+        if not config.namespace or finding.finding.subject.namespace in config.namespace
+    ]
     hurting = {finding.id for finding in judged if finding.severity is Severity.HIGH}
     money = bill(snapshot, book)
     release = plan_release(snapshot, money, book, proposed=proposed_nodes(snapshot, judged), scarce=config.scarce)

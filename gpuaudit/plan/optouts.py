@@ -22,7 +22,9 @@ class OptOuts:
     def of(self, rule: str, finding: Finding) -> OptOut | None:
         """Return the first opt-out that covers the finding, or None: ignores, exemptions, annotations, roles."""
         for ignore in self._ignores:
-            if any(fnmatchcase(rule, pattern) for pattern in ignore.rule) and self._meant(ignore, finding):
+            if any(fnmatchcase(rule, pattern) for pattern in ignore.rule) and (
+                not ignore.names_something or self._meant(ignore, finding)
+            ):
                 return OptOut("config [[ignore]]", ignore.reason, ignore.expires.isoformat())
         for exempt in self._exempts:
             if self._meant(exempt, finding):

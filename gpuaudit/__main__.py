@@ -1,0 +1,5 @@
+"""`python -m gpuaudit`."""
+
+from gpuaudit.cli import main
+
+main()

@@ -1,0 +1,35 @@
+"""`gpuaudit collect`: only take the snapshot."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gpuaudit.cli import options
+
+
+def collect(
+    output: Annotated[
+        Path, typer.Option("-o", "--output", metavar="FILE", help="Where the snapshot goes (.gpuaudit).")
+    ],
+    input: options.Input = None,
+    window: options.Window = None,
+    now: options.Now = None,
+    config: options.ConfigFile = None,
+    quiet: options.Quiet = False,
+    no_progress: options.NoProgress = False,
+) -> None:
+    """Take a snapshot and keep it: gpuaudit scan --input FILE audits it later, anywhere."""
+    from gpuaudit.cli.running import settings
+    from gpuaudit.cli.sources import snapshot_of
+    from gpuaudit.report.plain import printable
+    from gpuaudit.store import save
+
+    flags = {"input": input, "window": window, "now": now, "quiet": quiet or None, "no_progress": no_progress or None}
+    chosen = settings(flags, config)
+    snapshot = snapshot_of(chosen, note=lambda text: print(printable(text), file=sys.stderr))
+    save(snapshot, output)
+    if not chosen.quiet:
+        seen = f"{len(snapshot.gpu_nodes)} GPU nodes, {sum(node.gpus for node in snapshot.gpu_nodes)} GPUs"
+        sys.stderr.write(f"{printable(str(output))}: {seen}, taken at {snapshot.taken_at:%Y-%m-%d %H:%M} UTC\n")

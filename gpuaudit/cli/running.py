@@ -1,0 +1,79 @@
+"""What scan and demo share: settings → audit → outputs → exit code."""
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from gpuaudit.cli.outputs import Sink, sinks, write
+
+if TYPE_CHECKING:
+    from gpuaudit.cluster.snapshot import Snapshot
+    from gpuaudit.config import Config
+    from gpuaudit.gate import Gate
+    from gpuaudit.rule import Rule
+
+
+class Run:
+    """One audit with its settings, checked before anything is read: a typing error must not cost minutes."""
+
+    def __init__(self, flags: Mapping[str, object], config_file: Path | None) -> None:
+        from gpuaudit.gate import parse_gates
+        from gpuaudit.plan.pricebook import PriceBook, load_prices
+
+        self.config = settings(flags, config_file)
+        self.sinks: tuple[Sink, ...] = sinks(self.config.output)
+        self.gates: tuple[Gate, ...] = parse_gates(self.config.fail_on)
+        self.rules = checked_rules(self.config)
+        self.book = PriceBook(load_prices(self.config.prices) if self.config.prices else None)
+
+    def note(self, text: str) -> None:
+        """Say something on stderr, unless asked to be quiet."""
+        from gpuaudit.report.plain import printable
+
+        if not self.config.quiet:
+            sys.stderr.write(printable(text) + "\n")
+
+    def finish(self, snapshot: "Snapshot") -> None:
+        """Audit the snapshot, write what was asked for, and exit with the verdict's code."""
+        import msgspec
+
+        from gpuaudit.audit import audit
+        from gpuaudit.config import rule_options
+        from gpuaudit.gate import judge
+        from gpuaudit.loader import select
+        from gpuaudit.store import save
+
+        if self.config.save:
+            save(snapshot, self.config.save)
+            self.note(f"snapshot kept in {self.config.save}")
+        chosen = select(self.rules, only=self.config.only, ignore=self.config.ignore_rules)
+        config = msgspec.structs.replace(self.config, rules=rule_options(self.config.rules, self.rules))
+        report = audit(snapshot, chosen, config, self.book)
+        write(report, self.sinks, show_all=config.all, top=config.top)
+        verdict = judge(report, self.gates, min_coverage=config.min_coverage, strict=config.strict)
+        for reason in verdict.reasons:
+            what = "gate reached" if verdict.code == 1 else "gate not evaluable"
+            sys.stderr.write(f"{what}: {reason}\n")
+        raise typer.Exit(verdict.code)
+
+
+def settings(flags: Mapping[str, object], config_file: Path | None) -> "Config":
+    """Return the settings of this run: flag, environment, files, defaults."""
+    from gpuaudit.config import load
+
+    return load(flags, environ=os.environ, cwd=Path.cwd(), config_path=config_file)
+
+
+def checked_rules(config: "Config") -> "Mapping[str, Rule]":
+    """Load the rules and check the names and options that the settings give for them."""
+    from gpuaudit.config import rule_options
+    from gpuaudit.loader import load_rules, select
+
+    rules = load_rules(*config.rule_dirs)
+    rule_options(config.rules, rules)
+    select(rules, only=config.only, ignore=config.ignore_rules)
+    return rules

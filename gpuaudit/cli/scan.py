@@ -1,0 +1,37 @@
+"""`gpuaudit scan`: the audit of what the inputs hold."""
+
+from gpuaudit.cli import options
+
+
+def scan(
+    input: options.Input = None,
+    window: options.Window = None,
+    now: options.Now = None,
+    namespace: options.Namespaces = None,
+    rules: options.Rules = None,
+    only: options.Only = None,
+    ignore: options.Ignore = None,
+    prices: options.Prices = None,
+    config: options.ConfigFile = None,
+    strict: options.Strict = False,
+    min_coverage: options.MinCoverage = None,
+    fail_on: options.FailOn = None,
+    output: options.Output = None,
+    save: options.Save = None,
+    all: options.All = False,
+    top: options.Top = None,
+    quiet: options.Quiet = False,
+    no_progress: options.NoProgress = False,
+) -> None:
+    """Audit a cluster: its bill, who holds the GPUs, what is idle and what is unknown.
+
+    Exit codes: 0 audited, 1 a --fail-on gate was reached, 2 wrong usage or nothing could be audited, 3 a gate could
+    not be evaluated.
+    """
+    from gpuaudit.cli.running import Run
+    from gpuaudit.cli.sources import snapshot_of
+
+    flags = {name: value for name, value in locals().items() if name not in ("Run", "snapshot_of", "config")}
+    switches = {name: value or None for name, value in flags.items() if isinstance(value, bool)}
+    run = Run(flags | switches, config)
+    run.finish(snapshot_of(run.config, note=run.note))
