@@ -1,0 +1,147 @@
+"""Lines of styled text, made safe and fitted to a width; rich only paints them."""
+
+import io
+import os
+import shutil
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gpuaudit.report.plain import printable
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+Piece = str | tuple[str, str]  # text, or text and a rich style
+
+_ASCII = str.maketrans({
+    "·": "-", "–": "-", "—": "-", "…": "~", "→": ">", "≤": "<", "✖": "x", "▲": "!", "█": "#", "▓": "=", "▒": "-",
+    "░": ".", "×": "x", "─": "-", "≥": ">",
+})  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Screen:
+    """What the output can show."""
+
+    width: int = 100
+    color: bool = False
+    unicode: bool = True
+
+    @classmethod
+    def of_stdout(cls) -> "Screen":
+        """Return the screen behind stdout: no colour when it is not a terminal or NO_COLOR is set."""
+        terminal = sys.stdout.isatty()
+        color = terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+        encoding = (sys.stdout.encoding or "ascii").lower().replace("-", "")
+        width = shutil.get_terminal_size((100, 40)).columns
+        return cls(width=max(60, width), color=color, unicode=encoding.startswith("utf"))
+
+    @classmethod
+    def plain(cls) -> "Screen":
+        """Return the screen of a file: 100 columns, no colour."""
+        return cls()
+
+
+class Canvas:
+    """Collects lines."""
+
+    def __init__(self, screen: Screen) -> None:
+        self.screen = screen
+        self.width = screen.width
+        self._lines: list[list[Piece]] = []
+
+    def line(self, *pieces: Piece) -> None:
+        """Add a line; what does not fit is cut with …."""
+        self._lines.append(list(pieces))
+
+    def blank(self) -> None:
+        """Add an empty line, but never two in a row."""
+        if self._lines and self._lines[-1]:
+            self._lines.append([])
+
+    def columns(self, left: Iterable[Piece], right: str, *, style: str = "") -> None:
+        """Add a line with `right` at the right margin; the left part is cut to make room."""
+        room = self.width - width_of(right) - 1
+        fitted = fit(list(left), room)
+        gap = room - sum(width_of(_text(piece)) for piece in fitted)
+        self.line(*fitted, " " * (gap + 1), (right, style))
+
+    def text(self) -> str:
+        """Return all lines, painted."""
+        from rich.console import Console
+        from rich.text import Text
+
+        buffer = io.StringIO()
+        console = Console(
+            file=buffer,
+            width=self.width,
+            force_terminal=self.screen.color,
+            color_system="standard" if self.screen.color else None,
+            legacy_windows=False,
+            highlight=False,
+            markup=False,
+            emoji=False,
+        )
+        for pieces in self._lines:
+            console.print(self._painted(pieces, Text), soft_wrap=True)
+        return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines()) + "\n"
+
+    def _painted(self, pieces: list[Piece], kind: "type[Text]") -> "Text":
+        text = kind()
+        for piece in fit(pieces, self.width):
+            words, style = piece if isinstance(piece, tuple) else (piece, "")
+            text.append(words if self.screen.unicode else words.translate(_ASCII), style=style or None)
+        return text
+
+
+def fit(pieces: list[Piece], room: int) -> list[Piece]:
+    """Return the pieces cut to a width in cells, made printable."""
+    fitted: list[Piece] = []
+    left = room
+    for piece in pieces:
+        words, style = piece if isinstance(piece, tuple) else (piece, "")
+        words = printable(words)
+        if width_of(words) > left:
+            fitted.append((_cut(words, left), style))
+            break
+        left -= width_of(words)
+        fitted.append((words, style))
+    return fitted
+
+
+def width_of(text: str) -> int:
+    """Return the number of terminal cells of a text."""
+    from rich.cells import cell_len
+
+    return cell_len(text)
+
+
+def _cut(text: str, room: int) -> str:
+    from rich.cells import set_cell_size
+
+    if room <= 0:
+        return ""
+    return set_cell_size(text, room - 1).rstrip() + "…"
+
+
+def _text(piece: Piece) -> str:
+    return piece[0] if isinstance(piece, tuple) else piece
+
+
+def dollars(amount: float | None) -> str:
+    """Return whole dollars with separators; unknown is said to be unknown."""
+    return "unknown" if amount is None else f"${amount:,.0f}"
+
+
+def percent(ratio: float | None) -> str:
+    """Return a ratio in percent; unknown is said to be unknown, and little is not printed as nothing."""
+    if ratio is None:
+        return "unknown"
+    return "<1 %" if 0 < ratio < 0.005 else f"{ratio:.0%}".replace("%", " %")
+
+
+def plural(count: float, word: str) -> str:
+    """Return `1 node`, `2 nodes`, `1.5 nodes`."""
+    return f"{count:,.4g} {word}" + ("" if count == 1 else "s")

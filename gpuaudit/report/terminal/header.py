@@ -1,0 +1,68 @@
+"""First two lines: which cluster and window, how much was seen, what is blind, whose prices."""
+
+from datetime import datetime
+
+from gpuaudit import schema
+from gpuaudit.report.terminal.canvas import Canvas, percent, plural
+
+METRICS = {
+    "sm_active": "SM activity",
+    "gr_engine_active": "engine activity",
+    "gpu_util": "GPU utilization",
+    "mixed": "several metrics",
+}
+
+
+def header(canvas: Canvas, report: schema.Report) -> None:
+    """Draw the header."""
+    cluster = report.cluster
+    owners = [row for row in report.utilization.by_owner if not row.name.startswith("(")]
+    parts = [plural(cluster.gpu_nodes, "GPU node"), plural(cluster.gpus, "GPU")]
+    if cluster.mig_devices:
+        parts.append(plural(cluster.mig_devices, "MIG device"))
+    if owners:
+        parts.append(plural(len(owners), "owner"))
+    canvas.line(
+        (f"gpuaudit {report.tool_version}", "bold"),
+        "   ",
+        (cluster.name, "bold cyan"),
+        f"   {_window(report.window)}   ",
+        " · ".join(parts),
+    )
+    canvas.line(" · ".join([_seen(report), *_blind(report), _prices(report)]))
+
+
+def _window(window: schema.WindowPart) -> str:
+    days = window.seconds / 86400
+    length = f"{days:.3g} d" if days >= 1 else f"{window.seconds / 3600:.3g} h"
+    return f"{_day(window.start)} – {_day(window.end)} {window.end.year} ({length})"
+
+
+def _day(moment: datetime) -> str:
+    return f"{moment.day} {moment:%b}"
+
+
+def _seen(report: schema.Report) -> str:
+    ratio = report.coverage.observed_gpu_hours_ratio
+    if ratio is None:
+        return "No GPU-hours to see"
+    if ratio == 0:
+        return "Seen 0 % of GPU-hours: no metrics, so what the GPUs do is unknown"
+    metric = METRICS.get(report.utilization.metric or "", "")
+    return f"Seen {percent(ratio)} of GPU-hours" + (f" (by {metric})" if metric else "")
+
+
+def _blind(report: schema.Report) -> list[str]:
+    failed = [source.name for source in report.coverage.sources if source.status == "failed"]
+    blind = ["failed: " + ", ".join(failed)] if failed else []
+    if report.cluster.nodes is None:
+        blind.append("no node list, so no bill")
+    return blind
+
+
+def _prices(report: schema.Report) -> str:
+    total = report.bill.monthly
+    if not report.bill.by_pool:
+        return "no prices"
+    listed = sum(row.usd_monthly or 0.0 for row in report.bill.by_pool if "list price" in row.price_source)
+    return f"prices {percent(listed / total)} list" if total and listed else "your prices"

@@ -1,0 +1,88 @@
+"""The GPU-hours bar, what waits, and what users feel."""
+
+from gpuaudit import schema
+from gpuaudit.report.terminal.canvas import Canvas, dollars, percent
+
+BUCKETS = (  # field, word, sign, style
+    ("busy", "busy", "█", "green"),
+    ("underused", "underused", "▓", "yellow"),
+    ("idle", "idle-held", "▒", "red"),
+    ("unallocated", "free", "░", "blue"),
+    ("unknown", "unseen", "?", "dim"),
+)
+LABEL = 14
+
+
+def hours(canvas: Canvas, report: schema.Report) -> None:
+    """Draw the bar and its neighbours."""
+    _bar(canvas, report.utilization.buckets)
+    _holders(canvas, report)
+    _waiting(canvas, report.utilization.demand)
+    for row in report.serving[:1]:
+        canvas.line(f"  {'Users':<{LABEL}}", _served(row))
+
+
+def _bar(canvas: Canvas, buckets: schema.Buckets) -> None:
+    known = [(word, getattr(buckets, field), sign, style) for field, word, sign, style in BUCKETS]
+    total = sum(value or 0.0 for _, value, _, _ in known)
+    if not total:
+        canvas.line(f"  {'GPU-hours':<{LABEL}}", "none in this window")
+        return
+    words = [
+        (f"{word} {percent(value / total)}   ", style)
+        for word, value, _, style in known
+        if value is not None and value > 0
+    ]
+    canvas.line(f"  {'GPU-hours':<{LABEL}}", *words)
+    room = canvas.width - LABEL - 4
+    cells = _cells([value or 0.0 for _, value, _, _ in known], room)
+    bar = [(sign * count, style) for (_, _, sign, style), count in zip(known, cells, strict=True)]
+    canvas.line(f"  {f'{total:,.0f}':<{LABEL}}", *bar)
+
+
+def _cells(values: list[float], room: int) -> list[int]:
+    """Cells per value, adding up to the room; what is there at all has at least one."""
+    total = sum(values)
+    cells = [max(1, round(value / total * room)) if value > 0 else 0 for value in values]
+    cells[cells.index(max(cells))] += room - sum(cells)
+    return cells
+
+
+def _holders(canvas: Canvas, report: schema.Report) -> None:
+    """Mean utilization of what is held, beside the field's yardstick."""
+    mean = report.utilization.mean
+    if mean is not None:
+        p95 = report.utilization.p95
+        text = f"mean {percent(mean)} while held" + (f", p95 of hours {percent(p95)}" if p95 is not None else "")
+        canvas.line(f"  {'Utilization':<{LABEL}}", text, ("   yardstick: a fleet below 50 % is worth a look", "dim"))
+
+
+def _waiting(canvas: Canvas, demand: schema.Demand) -> None:
+    label = f"  {'Waiting':<{LABEL}}"
+    if demand.pending_gpus is None:
+        canvas.line(label, "unknown: the pods were not read")
+    elif demand.pending_gpus == 0:
+        canvas.line(label, "no GPU work waits")
+    else:
+        waited = (
+            f"{demand.gpu_hours_waited:,.0f} GPU-h so far" if demand.gpu_hours_waited is not None else "since unknown"
+        )
+        p95 = f" (p95 wait {_span(demand.p95_wait_seconds)})" if demand.p95_wait_seconds is not None else ""
+        canvas.line(label, f"{demand.pending_gpus:,.4g} GPUs are waited for, {waited}{p95}")
+
+
+def _span(seconds: float) -> str:
+    days, rest = divmod(int(seconds), 86400)
+    hour, rest = divmod(rest, 3600)
+    return f"{days} d {hour} h" if days else f"{hour} h {rest // 60} m"
+
+
+def _served(row: schema.Serving) -> str:
+    parts = [row.model]
+    if row.ttft_p95_seconds is not None:
+        parts.append(f"p95 first token {row.ttft_p95_seconds:.1f} s")
+    if row.error_ratio is not None:
+        parts.append(f"{row.error_ratio:.1%} of requests failed")
+    if row.usd_per_million_tokens is not None:
+        parts.append(f"{dollars(row.usd_per_million_tokens)} / M tokens")
+    return " · ".join(parts)

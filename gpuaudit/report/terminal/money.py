@@ -1,0 +1,70 @@
+"""BILL, REMOVABLE NOW (booked), AT RENEWAL, CAPACITY: three ledgers side by side, never added."""
+
+from gpuaudit import schema
+from gpuaudit.report.terminal.canvas import Canvas, dollars, plural
+
+WIDE = 96
+
+
+def money(canvas: Canvas, report: schema.Report) -> None:
+    """Draw the blocks; side by side where there is room."""
+    blocks = [_bill(report), _removable(report), _later(report)]
+    if canvas.width < WIDE:
+        for title, amount, notes in blocks:
+            canvas.columns([(f"  {title:<15}", "bold"), *([notes[0]] if notes else [])], amount, style="bold")
+            for note in notes[1:]:
+                canvas.line(" " * 17, note)
+        return
+    width = (canvas.width - 2) // 3
+    titles: list[tuple[str, str] | str] = ["  "]
+    for title, amount, _ in blocks:
+        titles += [(title, "bold"), "  ", (f"{amount:<{max(0, width - len(title) - 2)}}", "bold green")]
+    canvas.line(*titles)
+    for row in range(max(len(notes) for _, _, notes in blocks)):
+        cells = [notes[row] if row < len(notes) else "" for _, _, notes in blocks]
+        canvas.line("  ", *(f"{cell[: width - 2]:<{width}}" for cell in cells))
+
+
+Block = tuple[str, str, list[str]]
+
+
+def _bill(report: schema.Report) -> Block:
+    bill = report.bill
+    unpriced = len(bill.unpriced_nodes)
+    pools = len({(row.cluster, row.pool) for row in bill.by_pool})
+    notes = [
+        f"{plural(pools, 'pool')}, " + (f"{plural(unpriced, 'node')} unpriced" if unpriced else "nothing unpriced")
+    ]
+    if report.cluster.nodes is None:
+        notes = ["the node list was not read"]
+    elif bill.monthly is None:
+        notes = [f"none of {plural(report.cluster.gpu_nodes, 'GPU node')} has a price"]
+    return "BILL", _monthly(bill.monthly), [*notes, "instance hours of GPU nodes only"]
+
+
+def _removable(report: schema.Report) -> Block:
+    plan = report.plan
+    booked = plan.savings_monthly.booked
+    fewer = plan.before.nodes - plan.after.nodes
+    if booked is None:
+        return "REMOVABLE NOW", "unknown", ["without a bill nothing can be booked"]
+    if not booked:
+        return "REMOVABLE NOW", _monthly(0.0), ["no on-demand node stood empty all", "window, beyond the reserve"]
+    checked = "not backtested" if plan.backtest is None else "backtested"
+    return "REMOVABLE NOW", _monthly(booked), [f"{plural(round(fewer, 2), 'node')} fewer, {checked}"]
+
+
+def _later(report: schema.Report) -> Block:
+    plan = report.plan
+    due = sum(row.usd_monthly for row in plan.at_renewal)
+    dates = sorted({row.date for row in plan.at_renewal if row.date})
+    notes = []
+    if plan.at_renewal:
+        count = sum(row.nodes for row in plan.at_renewal)
+        notes.append(f"{plural(round(count, 2), 'node')}, " + (f"from {dates[0]}" if dates else "date not known"))
+    notes.append(f"CAPACITY  {plural(round(plan.capacity_gpus, 2), 'GPU')}, $0")
+    return "AT RENEWAL", _monthly(due), notes
+
+
+def _monthly(amount: float | None) -> str:
+    return "unknown" if amount is None else f"{dollars(amount)} / month"
