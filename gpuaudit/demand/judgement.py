@@ -105,4 +105,4 @@ def bucket(
     if looks_idle(tenure, below=idle_below):
         return "idle"
     quiet = looks_underused(tenure, mean_below=underused_mean_below, p95_below=underused_p95_below)
-    return "underused" if quiet and not power_denies(tenure) else "busy"
+    return "underused" if quiet else "busy"
