@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from gpuaudit.cli import collect, demo, prices, rules, scan, schema
+from gpuaudit.cli import collect, demo, explain, prices, rules, scan, schema
 from gpuaudit.cli.errors import run
 
 app = typer.Typer(
@@ -36,6 +36,7 @@ def _root(
 app.command("scan")(scan.scan)
 app.command("demo")(demo.demo)
 app.command("collect")(collect.collect)
+app.command("explain")(explain.explain)
 app.command("rules")(rules.rules)
 app.command("prices")(prices.prices)
 app.command("schema")(schema.schema)

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 import typer
 
 from gpuaudit.cli.outputs import Sink, sinks, write
+from gpuaudit.report.plain import printable
 
 if TYPE_CHECKING:
     from gpuaudit.cluster.snapshot import Snapshot
     from gpuaudit.config import Config
     from gpuaudit.gate import Gate
     from gpuaudit.rule import Rule
+    from gpuaudit.schema import Report
 
 
 class Run:
@@ -32,32 +34,35 @@ class Run:
 
     def note(self, text: str) -> None:
         """Say something on stderr, unless asked to be quiet."""
-        from gpuaudit.report.plain import printable
-
         if not self.config.quiet:
             sys.stderr.write(printable(text) + "\n")
 
-    def finish(self, snapshot: "Snapshot") -> None:
-        """Audit the snapshot, write what was asked for, and exit with the verdict's code."""
+    def report(self, snapshot: "Snapshot") -> "Report":
+        """Audit the snapshot."""
         import msgspec
 
         from gpuaudit.audit import audit
         from gpuaudit.config import rule_options
-        from gpuaudit.gate import judge
         from gpuaudit.loader import select
+
+        chosen = select(self.rules, only=self.config.only, ignore=self.config.ignore_rules)
+        config = msgspec.structs.replace(self.config, rules=rule_options(self.config.rules, self.rules))
+        return audit(snapshot, chosen, config, self.book)
+
+    def finish(self, snapshot: "Snapshot") -> None:
+        """Keep the snapshot if asked to, audit it, write what was asked for, and exit with the verdict's code."""
+        from gpuaudit.gate import judge
         from gpuaudit.store import save
 
         if self.config.save:
             save(snapshot, self.config.save)
             self.note(f"snapshot kept in {self.config.save}")
-        chosen = select(self.rules, only=self.config.only, ignore=self.config.ignore_rules)
-        config = msgspec.structs.replace(self.config, rules=rule_options(self.config.rules, self.rules))
-        report = audit(snapshot, chosen, config, self.book)
-        write(report, self.sinks, show_all=config.all, top=config.top)
-        verdict = judge(report, self.gates, min_coverage=config.min_coverage, strict=config.strict)
+        report = self.report(snapshot)
+        write(report, self.sinks, show_all=self.config.all, top=self.config.top)
+        verdict = judge(report, self.gates, min_coverage=self.config.min_coverage, strict=self.config.strict)
         for reason in verdict.reasons:
             what = "gate reached" if verdict.code == 1 else "gate not evaluable"
-            sys.stderr.write(f"{what}: {reason}\n")
+            sys.stderr.write(f"{what}: {printable(reason)}\n")
         raise typer.Exit(verdict.code)
 
 

@@ -82,7 +82,7 @@ def pool_of(snapshot: Snapshot, judged: Judged) -> str:
 
 def _action(key: GroupKey, group: Sequence[Judged], attributed: Mapping[str, int]) -> schema.ActionPart:
     shelf, rule, act, pool, owner = key
-    digest = hashlib.sha256(chr(0).join(key[1:]).encode()).hexdigest()
+    digest = hashlib.sha256(chr(0).join(key).encode()).hexdigest()
     return schema.ActionPart(
         id=f"action-{digest[:8]}",
         shelf=shelf,

@@ -9,9 +9,10 @@ from gpuaudit.cluster.snapshot import Snapshot
 from gpuaudit.outcome import Judged
 from gpuaudit.plan.bill import dollars
 from gpuaudit.plan.release import Release
-from gpuaudit.rule import Finding, Severity
+from gpuaudit.rule import Evidence, Finding, Severity
 
 HIGH_SHARE = 0.05  # design 2: more than 5 % of the bill, confirmed, is high
+REFUTED = "refuted if"  # name of the piece of evidence that says what would show the finding to be wrong
 FREES = ("release_gpus", "release_node")
 
 
@@ -80,19 +81,7 @@ def _part(judged: Judged, release: Release) -> schema.FindingPart:
         confidence=finding.confidence,
         subject=_subject(finding),
         message=finding.message,
-        evidence=[
-            schema.EvidencePart(
-                name=item.name,
-                value=item.value,
-                unit=item.unit,
-                statistic=item.statistic,
-                window_seconds=item.window_seconds,
-                source=item.source,
-                query=item.query,
-                observed=item.observed,
-            )
-            for item in finding.evidence
-        ],
+        evidence=_evidence(finding),
         act=None
         if finding.act is None
         else schema.ActPart(
@@ -110,6 +99,25 @@ def _part(judged: Judged, release: Release) -> schema.FindingPart:
         if judged.ignored is None
         else schema.Ignored(by=judged.ignored.by, reason=judged.ignored.reason, expires=judged.ignored.expires),
     )
+
+
+def _evidence(finding: Finding) -> list[schema.EvidencePart]:
+    items = list(finding.evidence)
+    if finding.refutation:
+        items.append(Evidence(name=REFUTED, value=finding.refutation, observed=False))
+    return [
+        schema.EvidencePart(
+            name=item.name,
+            value=item.value,
+            unit=item.unit,
+            statistic=item.statistic,
+            window_seconds=item.window_seconds,
+            source=item.source,
+            query=item.query,
+            observed=item.observed,
+        )
+        for item in items
+    ]
 
 
 def _subject(finding: Finding) -> schema.SubjectPart:

@@ -18,7 +18,7 @@ def money(canvas: Canvas, report: schema.Report) -> None:
     width = (canvas.width - 2) // 3
     titles: list[tuple[str, str] | str] = ["  "]
     for title, amount, _ in blocks:
-        titles += [(title, "bold"), "  ", (f"{amount:<{max(0, width - len(title) - 2)}}", "bold green")]
+        titles += [(title, "bold"), " ", (f"{amount:<{max(0, width - len(title) - 1)}}", "bold green")]
     canvas.line(*titles)
     for row in range(max(len(notes) for _, _, notes in blocks)):
         cells = [notes[row] if row < len(notes) else "" for _, _, notes in blocks]

@@ -1,0 +1,55 @@
+"""`gpuaudit explain`: one finding or action, in full."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gpuaudit.cli import options
+
+if TYPE_CHECKING:
+    from gpuaudit.schema import Report
+
+DEMO = "demo"
+
+
+def explain(
+    id: Annotated[
+        str, typer.Argument(metavar="ID", help="A finding's or an action's id, or an action's number on screen.")
+    ],
+    source: Annotated[
+        str,
+        typer.Option(
+            "--from", metavar="FILE", help="A report (-o json=FILE) or a snapshot; `demo` is the built-in one."
+        ),
+    ],
+    prices: options.Prices = None,
+    config: options.ConfigFile = None,
+) -> None:
+    """Explain a finding or an action: evidence, queries, arithmetic, what would refute it, how to exempt it."""
+    from gpuaudit.cli.outputs import write_stdout
+    from gpuaudit.cli.running import checked_rules, settings
+    from gpuaudit.report.explain import explain as explained
+
+    rules = checked_rules(settings({}, config))
+    write_stdout(explained(_report(source, prices, config), id, rules))
+
+
+def _report(source: str, prices: Path | None, config: Path | None) -> "Report":
+    from gpuaudit.cli.running import Run
+    from gpuaudit.errors import UserError
+    from gpuaudit.paths import builtin
+    from gpuaudit.report.json import decode
+    from gpuaudit.store import load
+
+    path = builtin("snapshots") / "demo.gpuaudit" if source == DEMO and not Path(DEMO).exists() else Path(source)
+    try:
+        with path.open("rb") as file:
+            head = file.read(2)
+    except OSError as error:
+        raise UserError(
+            f"cannot read {source}: {error.strerror}", hint="make it with: gpuaudit scan -o json=FILE"
+        ) from error
+    if head == b"PK":
+        return Run({"prices": prices}, config).report(load(path))
+    return decode(path.read_bytes(), source)

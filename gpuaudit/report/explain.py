@@ -1,0 +1,200 @@
+"""One finding or action in full: evidence, queries, the arithmetic, what would refute it, how to exempt it."""
+
+import difflib
+import json
+import shlex
+from collections.abc import Iterator, Mapping
+
+from gpuaudit import schema
+from gpuaudit.errors import UserError
+from gpuaudit.report.plain import printable
+from gpuaudit.rule import Rule
+
+HOURS_PER_MONTH = 730
+REFUTED = "refuted if"
+ANNOTATED = {"Deployment", "StatefulSet", "DaemonSet", "Job", "CronJob", "Pod", "Namespace"}  # kinds of the core API
+
+
+def explain(report: schema.Report, name: str, rules: Mapping[str, Rule]) -> str:
+    """Return the explanation of a finding's id, an action's id, or an action's number on the screen.
+
+    UserError when the report has no such thing.
+    """
+    findings = {finding.id: finding for finding in report.findings}
+    actions = {action.id: action for action in report.actions}
+    if name.isdigit() and 1 <= int(name) <= len(report.actions):
+        name = report.actions[int(name) - 1].id
+    if name in actions:
+        return _lines(_action(actions[name], findings))
+    if name in findings:
+        return _lines(_finding(report, findings[name], rules.get(findings[name].rule)))
+    close = difflib.get_close_matches(name, [*findings, *actions], n=2, cutoff=0.5)
+    hint = f"did you mean {' or '.join(close)}?" if close else "gpuaudit scan --all lists the ids"
+    raise UserError(f"the report has no finding or action {name!r}", hint=hint)
+
+
+def _lines(lines: Iterator[str]) -> str:
+    return "\n".join(line.rstrip() for line in lines) + "\n"
+
+
+def _action(action: schema.ActionPart, findings: Mapping[str, schema.FindingPart]) -> Iterator[str]:
+    yield f"{action.id} · {action.shelf.replace('_', ' ')} · {action.act.replace('_', ' ')}"
+    yield ""
+    yield printable(action.text)
+    yield ""
+    if action.owner:
+        yield f"  owner   {printable(action.owner)}"
+    if action.pool:
+        yield f"  pool    {printable(action.pool)}"
+    yield f"  risk    {action.risk}"
+    yield f"  effort  {action.effort}"
+    yield f"  booked  {_usd(action.booked_monthly)} a month, the sum of:"
+    for name in action.findings:
+        finding = findings[name]
+        yield f"    {_usd(finding.savings.monthly.attributed):>14}  {name}  {printable(finding.message)}"
+    yield ""
+    yield f"Each in full: gpuaudit explain {action.findings[0]} --from FILE"
+
+
+def _finding(report: schema.Report, finding: schema.FindingPart, rule: Rule | None) -> Iterator[str]:
+    yield f"{finding.id} · {finding.area} · {finding.severity} · {finding.confidence}"
+    yield ""
+    yield printable(finding.message)
+    yield ""
+    yield from _about(finding)
+    yield from _evidence(finding)
+    yield from _arithmetic(report, finding)
+    yield from _refutation(finding)
+    yield from _act(finding)
+    yield from _exempt(finding)
+    if rule is not None:
+        yield f"The rule's page: gpuaudit rules {rule.name}"
+
+
+def _about(finding: schema.FindingPart) -> Iterator[str]:
+    subject = finding.subject
+    yield "About"
+    where = f"{subject.namespace}/" if subject.namespace else ""
+    yield f"  {printable(subject.kind)} {printable(where + subject.name)} in {printable(subject.cluster)}"
+    if subject.node and subject.node != subject.name:
+        yield f"  on node {printable(subject.node)}"
+    if subject.devices:
+        shown = ", ".join(printable(device) for device in subject.devices[:8])
+        more = f" and {len(subject.devices) - 8} more" if len(subject.devices) > 8 else ""
+        yield f"  devices {shown}{more}"
+    yield ""
+
+
+def _evidence(finding: schema.FindingPart) -> Iterator[str]:
+    items = [item for item in finding.evidence if item.name != REFUTED]
+    if not items:
+        return
+    yield "Evidence"
+    width = max(len(printable(item.name)) for item in items)
+    for item in items:
+        over = f" over {_span(item.window_seconds)}" if item.window_seconds else ""
+        how = f" ({item.statistic}{over})" if item.statistic else over
+        source = f"  from {item.source}" if item.source else ""
+        kind = "" if item.observed else "  [a default or yardstick, not measured here]"
+        yield f"  {printable(item.name):<{width}}  {_value(item)}{how}{printable(source)}{kind}"
+        if item.query:
+            yield f"  {'':<{width}}  query: {printable(item.query)}"
+    yield ""
+
+
+def _arithmetic(report: schema.Report, finding: schema.FindingPart) -> Iterator[str]:
+    monthly, plan = finding.savings.monthly, report.plan
+    yield "Arithmetic"
+    if monthly.attributed:
+        yield from _pool_lines(report, finding)
+        yield f"  bill before                 {_usd(plan.before.monthly):>16}  {plan.before.nodes:g} nodes on average"
+        yield f"  bill after the booked plan  {_usd(plan.after.monthly):>16}  {plan.after.nodes:g} nodes"
+        yield f"  booked plan {plan.hash}  {_usd(plan.savings_monthly.booked):>12}  before less after"
+        yield f"  of it, this finding         {_usd(monthly.attributed):>16}  attributed: the findings add up to the plan"
+    elif finding.ignored is not None:
+        yield "  nothing is booked: it was opted out of, and stays in the bill"
+    elif finding.savings.ledger == "capacity":
+        yield "  $0 in cash: GPUs come free on nodes that stay, or go without a bill that falls"
+    elif finding.savings.ledger == "at_renewal":
+        yield "  $0 now: the nodes are committed; see plan.at_renewal for the date"
+    else:
+        yield "  no money is claimed"
+    if monthly.standalone is not None:
+        yield f"  acted on alone              {_usd(monthly.standalone):>16}  standalone, not to be added to others"
+    yield ""
+
+
+def _pool_lines(report: schema.Report, finding: schema.FindingPart) -> Iterator[str]:
+    names = set(finding.subject.name.split("/")) | {finding.act.target if finding.act else ""}
+    for row in report.bill.by_pool:
+        if row.cluster == finding.subject.cluster and (row.pool in names or row.instance_type in names) and row.nodes:
+            hourly = (row.usd_monthly or 0.0) / row.nodes / HOURS_PER_MONTH
+            yield f"  {printable(row.pool)}: {row.nodes:g} nodes × ${hourly:,.4f}/h × {HOURS_PER_MONTH} h = {_usd(row.usd_monthly)}"
+            yield f"    {printable(row.instance_type)}, {row.purchase.replace('_', ' ')}, {row.price_source}, {row.price_date}"
+
+
+def _refutation(finding: schema.FindingPart) -> Iterator[str]:
+    texts = [str(item.value) for item in finding.evidence if item.name == REFUTED]
+    if texts:
+        yield "What would refute it"
+        yield from (f"  {printable(text)}" for text in texts)
+        yield ""
+
+
+def _act(finding: schema.FindingPart) -> Iterator[str]:
+    if finding.act is None and not finding.fix.note:
+        return
+    yield "What to do"
+    if finding.act is not None:
+        change = f": {finding.act.from_} → {finding.act.to}" if finding.act.from_ or finding.act.to else ""
+        yield f"  {finding.act.kind.replace('_', ' ')} · {printable(finding.act.target)}{printable(change)}"
+        if finding.act.unblocks:
+            yield f"  unblocks {printable(finding.act.unblocks)}"
+    if finding.fix.note:
+        yield f"  {printable(finding.fix.note)}"
+    yield ""
+
+
+def _exempt(finding: schema.FindingPart) -> Iterator[str]:
+    if finding.ignored is not None:
+        until = f" until {finding.ignored.expires}" if finding.ignored.expires else ""
+        yield f"Opted out{until} by {printable(finding.ignored.by)}: {printable(finding.ignored.reason)}"
+        yield ""
+        return
+    subject = finding.subject
+    yield "How to exempt it: in gpuaudit.toml (still counted and listed)"
+    yield "  [[ignore]]"
+    yield f"  rule = {json.dumps(finding.rule)}"
+    for key, value in (("cluster", subject.cluster), ("namespace", subject.namespace), ("kind", subject.kind)):
+        if value:
+            yield f"  {key} = {json.dumps(_glob(value))}"
+    yield f"  name = {json.dumps(_glob(subject.name))}"
+    yield '  reason = "…"'
+    yield "  expires = 2027-01-31"
+    if subject.kind in ANNOTATED:
+        space = ["-n", subject.namespace] if subject.namespace else []
+        command = ["kubectl", "annotate", *space, f"{subject.kind.lower()}/{subject.name}"]
+        yield "or on the object itself:"
+        yield "  " + printable(shlex.join([*command, f"gpuaudit.io/ignore={finding.rule}"]))
+    yield ""
+
+
+def _glob(text: str) -> str:
+    """Keep signs of a glob that are part of the name from matching more than it."""
+    return "".join(f"[{char}]" if char in "*?[" else char for char in text)
+
+
+def _value(item: schema.EvidencePart) -> str:
+    if item.value is None:
+        return "unknown"
+    if isinstance(item.value, float):
+        return f"{item.value:,.6g}" + (f" {item.unit}" if item.unit else "")
+    return printable(str(item.value)) + (f" {item.unit}" if item.unit else "")
+
+
+def _span(seconds: float) -> str:
+    return f"{seconds / 86400:.3g} d" if seconds >= 86400 else f"{seconds / 3600:.3g} h"
+
+
+def _usd(amount: float | None) -> str:
+    return "unknown" if amount is None else f"${amount:,.2f}"
