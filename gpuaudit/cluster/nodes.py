@@ -171,6 +171,7 @@ class Node(Record, frozen=True, kw_only=True):
     provider_id: str | None = None
     interfaces: tuple[Interface, ...] = ()
     tenants: tuple[Tenant, ...] = ()  # on GPU nodes only
+    agents: dict[str, bool] = {}  # on GPU nodes only: system (key of knowledge systems) with a pod there → ready
     probe_taken_at: Instant | None = None  # node facts (NVML, sysfs) are of this time
 
     @property

@@ -214,7 +214,7 @@ def _yaml_documents(data: bytes) -> Iterator[object]:
     try:
         if _ALIAS_HINT.search(data) or _DEPTH_HINT.search(data) or data.count(b"[") + data.count(b"{") > MAX_DEPTH:
             _refuse_bombs(data)
-        yield from yaml.load_all(data, Loader=yaml.CSafeLoader)  # noqa: S506 - the safe loader
+        yield from yaml.load_all(data, Loader=yaml.CSafeLoader)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise MalformedError(str(error).replace("\n", " ")[:300]) from error
 

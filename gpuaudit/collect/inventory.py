@@ -23,7 +23,7 @@ from gpuaudit.cluster.workloads import Pod, Waiting, Workload
 
 @dataclass(frozen=True, kw_only=True)
 class Inventory:
-    """Records under the names that Snapshot has for them, sorted by key; nothing in it is of a later time than `newest`.
+    """Records under the names that Snapshot has for them, sorted by key; no time in it is later than `newest`.
 
     `provides` are the facts (knowledge.facts) that the objects read give; `notes` are lines for a person about
     objects that were broken, doubled, or more than the bounds allow.
@@ -61,4 +61,4 @@ def join(inventories: Iterable[Inventory]) -> Inventory:
         if field.name != "newest"
     }
     joined["provides"] = tuple(sorted(set(joined["provides"])))
-    return Inventory(**joined, newest=max(times, default=None))  # type: ignore[arg-type]
+    return Inventory(**joined, newest=max(times, default=None))

@@ -3,6 +3,15 @@
 Schema-typed decoding replaces hand-written digging: a value of an unexpected type is an error of that one object.
 """
 
-from gpuaudit.collect.kubernetes_types.meta import Condition, Meta, Object, OwnerReference, Part, Quantities, Quantity, Time
+from gpuaudit.collect.kubernetes_types.meta import (
+    Condition,
+    Meta,
+    Object,
+    OwnerReference,
+    Part,
+    Quantities,
+    Quantity,
+    Time,
+)
 
 __all__ = ["Condition", "Meta", "Object", "OwnerReference", "Part", "Quantities", "Quantity", "Time"]

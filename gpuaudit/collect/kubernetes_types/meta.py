@@ -59,6 +59,7 @@ class Condition(Part):
     reason: str | None = None
     message: str | None = None
     last_transition_time: Time | None = None
+    last_heartbeat_time: Time | None = None
 
 
 class Object(Part):

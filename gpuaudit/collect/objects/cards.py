@@ -10,7 +10,11 @@ from gpuaudit.knowledge import gpus, kubernetes, mig, prices
 from gpuaudit.knowledge.gpus import GpuModel
 from gpuaudit.knowledge.objects import objects
 
-_STRATEGIES: Mapping[str, SharingStrategy] = {"time-slicing": "time-slicing", "time-sharing": "time-slicing", "mps": "mps"}
+_STRATEGIES: Mapping[str, SharingStrategy] = {
+    "time-slicing": "time-slicing",
+    "time-sharing": "time-slicing",
+    "mps": "mps",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,7 +118,11 @@ def _from_resources(seen: _Seen) -> int:
     if seen.slice_profile:
         row = mig.profile(grid, seen.slice_profile) if grid else None
         whole = -(-whole // (row.max_instances if row else 1))
-    slots = sum(count * (row.size if (row := mig.profile(grid, name)) else 1) for name, count in seen.mig.items()) if grid else 0
+    slots = (
+        sum(count * (row.size if (row := mig.profile(grid, name)) else 1) for name, count in seen.mig.items())
+        if grid
+        else 0
+    )
     return whole + (-(-slots // grid.memory_slots) if grid else min(1, len(seen.mig)))
 
 
@@ -185,9 +193,13 @@ def _cards(seen: _Seen, total: int, lost: int, named: tuple[NamedDevice, ...]) -
 
 def _card(seen: _Seen, index: int, device: NamedDevice | None, parts: tuple[MigDevice, ...], *, lost: bool) -> Card:
     gfd = kubernetes.gfd()
-    name = device.product if device and device.product else re.sub(
-        objects().cards.mig_product, "", seen.labels.get(gfd.product, "")
-    ).removesuffix(gfd.shared_product_suffix)
+    name = (
+        device.product
+        if device and device.product
+        else re.sub(objects().cards.mig_product, "", seen.labels.get(gfd.product, "")).removesuffix(
+            gfd.shared_product_suffix
+        )
+    )
     memory = None if seen.slice_profile else _number(seen.labels.get(gfd.memory_mib))
     sick = lost or (device is not None and device.healthy is False)
     return Card(

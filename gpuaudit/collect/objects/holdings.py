@@ -113,7 +113,9 @@ def compute_share(profile: str, grid: MigGpu | None) -> float | None:
 
 def _device(node: Node | None, name: str, count: float) -> Holding:
     kind, share, profile = unit_share(node, name)
-    return Holding(kind=kind, resource=name, count=count, gpus=None if share is None else count * share, profile=profile)
+    return Holding(
+        kind=kind, resource=name, count=count, gpus=None if share is None else count * share, profile=profile
+    )
 
 
 def _replicas(node: Node | None, resource: str) -> int | None:
@@ -123,7 +125,7 @@ def _replicas(node: Node | None, resource: str) -> int | None:
     name = resource.removesuffix(kubernetes.resources().shared_suffix)
     if mig.parse_resource(resource):
         told = node.labels.get(f"{name}.replicas", "1")
-        return int(told) if told.isdecimal() and 0 < int(told[:4]) else None
+        return int(told) if told.isdecimal() and int(told[:4]) > 0 else None
     return node.sharing.replicas if node.sharing and node.sharing.strategy != "hami" else 1
 
 
@@ -138,7 +140,9 @@ def _by_hami(pod: Pod, node: Node | None, name: str) -> bool:
     if name != keys.gpu:
         return False
     marks = (keys.hami_memory_mib, keys.hami_memory_percent, keys.hami_cores_percent)
-    return bool(node and node.sharing and node.sharing.strategy == "hami") or any(mark in pod.requests for mark in marks)
+    return bool(node and node.sharing and node.sharing.strategy == "hami") or any(
+        mark in pod.requests for mark in marks
+    )
 
 
 def _hami(pod: Pod, node: Node | None, name: str, count: float) -> Holding:
@@ -183,9 +187,7 @@ def _allocated(pod: Pod) -> list[tuple[str, float, float]]:
     """Return (UUID, MiB, percent of cores) of each device in HAMi's annotation."""
     text = pod.annotations.get(kubernetes.hami().pod_allocated, "")
     rows = (device.split(",") for container in text.split(";") for device in container.split(":"))
-    return [
-        (row[0], quantity(row[2]) or 0.0, quantity(row[3]) or 0.0) for row in rows if len(row) == 4 and row[0]
-    ]
+    return [(row[0], quantity(row[2]) or 0.0, quantity(row[3]) or 0.0) for row in rows if len(row) == 4 and row[0]]
 
 
 def _fraction(pod: Pod, node: Node | None, around: Surroundings) -> Holding | None:

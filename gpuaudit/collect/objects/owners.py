@@ -63,6 +63,13 @@ class Owners:
         start = Link(group, kind, meta.namespace, meta.name, controller(meta), meta.labels or {})
         return self._climb(start, meta.uid, meta.creation_timestamp)
 
+    def owned(self, uid: str) -> bool:
+        """Whether a remembered object has an owner that is work: then it is no root."""
+        link = self._links.get(uid)
+        if link is None or link.owner is None or link.kind in objects().owners.final_kinds:
+            return False
+        return link.owner.kind not in objects().owners.stop_kinds
+
     def _climb(self, link: Link, uid: str, created: datetime | None) -> Root:
         rules = objects().owners
         here, here_uid = link, uid

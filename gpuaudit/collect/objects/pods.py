@@ -1,8 +1,9 @@
 """Pods: how they fare, what they ask for, and the little of their containers that may be kept."""
 
-from collections.abc import Iterable, Iterator
-from functools import lru_cache
 import re
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from functools import lru_cache
 from typing import NamedTuple
 
 from gpuaudit.cluster.workloads import Container as ContainerRecord
@@ -152,7 +153,7 @@ def _word(token: str, *, previous: str) -> str:
     return token[: rules.max_value_chars] if previous == "serve" and not kubernetes.is_secret(token) else ""
 
 
-def _since(status: PodStatus, kind: str):  # type: ignore[no-untyped-def]
+def _since(status: PodStatus, kind: str) -> datetime | None:
     found = condition(status.conditions, kind)
     return found.last_transition_time if found and found.status == "True" else None
 

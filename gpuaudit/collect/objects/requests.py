@@ -11,7 +11,7 @@ Amounts = dict[str, float]
 
 
 def container_requests(resources: Resources) -> Amounts:
-    """Requests of one container; a limit stands in for a missing request, as the API server defaults it."""
+    """Return the requests of one container; a limit stands in for a missing one, as the API server defaults it."""
     return amounts(resources.limits) | amounts(resources.requests)
 
 

@@ -1,0 +1,112 @@
+"""Take Kubernetes objects one list at a time, in any order, and make the inventory of one cluster of them.
+
+    builder = InventoryBuilder("prod")
+    builder.add_text(content)               # what kubectl printed, JSON or YAML; MalformedError if it is neither
+    builder.add_page(body, ("", "Pod"))     # what the API server answered; returns where the next page begins
+    inventory = builder.finish()
+
+Pods that neither hold nor ask for a GPU are folded to sums, so memory does not grow with them. Of two inputs about one
+object the newer (resourceVersion) counts. A broken object is counted and named in the notes, and no other is lost.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from gpuaudit.collect.decode import Decoded, Kind, decode_page, decode_text
+from gpuaudit.collect.gather.finish import inventory_of
+from gpuaudit.collect.gather.pods import take_pod
+from gpuaudit.collect.gather.state import Gathered
+from gpuaudit.collect.gather.take import take
+from gpuaudit.collect.inventory import Inventory
+from gpuaudit.collect.kubernetes_types import Object
+from gpuaudit.collect.kubernetes_types.core import Event
+from gpuaudit.collect.kubernetes_types.meta import ListMeta
+from gpuaudit.collect.kubernetes_types.nodes import Node
+from gpuaudit.collect.kubernetes_types.pods import ContainerStatus, Pod
+from gpuaudit.collect.objects.events import last_seen
+
+MAX_BROKEN_NAMES = 20
+
+
+class InventoryBuilder:
+    """The objects of one cluster on their way to an inventory."""
+
+    def __init__(self, cluster: str, *, server: str | None = None, version: str | None = None) -> None:
+        self._state = Gathered(cluster=cluster, server=server, version=version)
+
+    def add_text(self, content: bytes) -> Decoded:
+        """Take JSON or YAML as kubectl prints it: lists, single objects, several documents, mixed kinds.
+
+        Returns what was decoded, for counting. Raises MalformedError for text that is neither.
+        """
+        decoded = decode_text(content)
+        self._take(decoded)
+        return decoded
+
+    def add_page(self, body: bytes, kind: Kind) -> ListMeta:
+        """Take a list answered by the API server, whole or a page of it. Raises MalformedError before taking any."""
+        decoded = decode_page(body, kind)
+        self._state.seen.add(kind)
+        self._take(decoded)
+        return decoded.metadata
+
+    def add_groups(self, names: Iterable[str]) -> None:
+        """Take the names of the API groups that the server has."""
+        self._state.groups.update(names)
+
+    def without_nodes(self) -> None:
+        """Say that the list of nodes could not be read: there is no bill."""
+        self._state.listed_nodes = False
+
+    def pods_read(self) -> None:
+        """Say that no more pods come: events about pods that were not kept may be dropped as they come."""
+        self._state.pods_complete = True
+
+    @property
+    def cluster_uids(self) -> frozenset[str]:
+        """UIDs of kube-system that were seen: more than one means objects of more than one cluster."""
+        return frozenset(self._state.uids)
+
+    @property
+    def newest(self) -> datetime | None:
+        """Newest time within any object so far."""
+        return self._state.newest
+
+    def finish(self) -> Inventory:
+        """Return the inventory of all that was taken."""
+        return inventory_of(self._state)
+
+    def _take(self, decoded: Decoded) -> None:
+        state = self._state
+        state.broken += decoded.broken
+        state.broken_names += decoded.named[: MAX_BROKEN_NAMES - len(state.broken_names)]
+        for kind, item in decoded.objects:
+            state.seen.add(kind)
+            self._see_times(item)
+            if isinstance(item, Pod):
+                take_pod(state, item)
+            else:
+                take(state, kind, item)
+        decoded.objects.clear()
+
+    def _see_times(self, item: Object) -> None:
+        times = [item.metadata.creation_timestamp]
+        if isinstance(item, Node):
+            times += [c.last_heartbeat_time or c.last_transition_time for c in item.status.conditions or ()]
+        elif isinstance(item, Pod):
+            times += [item.status.start_time, *(c.last_transition_time for c in item.status.conditions or ())]
+            times += _container_times(item.status.container_statuses or ())
+        elif isinstance(item, Event):
+            times.append(last_seen(item))
+        newest = max((time for time in times if time), default=None)
+        if newest and (self._state.newest is None or newest > self._state.newest):
+            self._state.newest = newest
+
+
+def _container_times(statuses: Iterable[ContainerStatus]) -> list[datetime | None]:
+    times: list[datetime | None] = []
+    for status in statuses:
+        state, last = status.state, status.last_state
+        times.append(state.running.started_at if state and state.running else None)
+        times += [one.terminated.finished_at for one in (state, last) if one and one.terminated]
+    return times

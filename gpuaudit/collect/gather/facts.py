@@ -1,0 +1,19 @@
+"""Which facts (knowledge.facts) the kinds of objects that were read give."""
+
+from gpuaudit.cluster.platform import CustomObject
+from gpuaudit.collect.gather.state import Gathered
+from gpuaudit.knowledge import kinds
+
+
+def provided(state: Gathered) -> tuple[str, ...]:
+    """Return the facts that were given: by the kinds read, and by the ConfigMaps found among them."""
+    found = {how.fact for kind in state.seen if (how := kinds.find(*kind)) and how.fact}
+    configs = list(state.kept.values("custom /ConfigMap", CustomObject))
+    found.discard("mig_configs")
+    if any("mig-configs" in text for item in configs for text in item.fields.values()):
+        found.add("mig_configs")
+    if any(path.startswith("dashboard.") for item in configs for path in item.fields):
+        found.add("dashboards")
+    if ("apps", "Deployment") in state.seen or state.crds:
+        found.add("systems")
+    return tuple(sorted(found))

@@ -1,0 +1,198 @@
+"""From what was gathered of a cluster to its inventory: cards, owners, holdings, waiting work, systems."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import msgspec
+
+from gpuaudit.cluster.nodes import Node, NodePool, Tenant
+from gpuaudit.cluster.platform import Autoscaler, Budget, CustomObject, Namespace, Queue, Quota
+from gpuaudit.cluster.workloads import Pod
+from gpuaudit.collect.gather.facts import provided
+from gpuaudit.collect.gather.managed import note_provider_managed
+from gpuaudit.collect.gather.platform import cluster_record, events, notes, services, volume_claims
+from gpuaudit.collect.gather.pods import refold
+from gpuaudit.collect.gather.state import Gathered, KeptTemplate
+from gpuaudit.collect.gather.work import waiting, workloads
+from gpuaudit.collect.inventory import Inventory
+from gpuaudit.collect.kubernetes_types.nodes import Node as NodeObject
+from gpuaudit.collect.kubernetes_types.nodes import ResourceClaim, ResourceSlice
+from gpuaudit.collect.objects.cards import cards_of
+from gpuaudit.collect.objects.claims import claim_facts, claim_record
+from gpuaudit.collect.objects.devices import NamedDevice, by_node, registered_devices, sliced_devices
+from gpuaudit.collect.objects.fold import NodeLoad
+from gpuaudit.collect.objects.holdings import (
+    Surroundings,
+    compute_share,
+    holdings,
+    reservation_group,
+    surroundings_of_groups,
+)
+from gpuaudit.collect.objects.nodes import node_record
+from gpuaudit.collect.objects.owners import Root
+from gpuaudit.collect.objects.systems import ControllerFacts
+from gpuaudit.knowledge import gpus, kubernetes, mig
+
+
+@dataclass(frozen=True)
+class _Devices:
+    """The devices that DRA and HAMi name, and what part of a card each MIG device is."""
+
+    by_node: Mapping[str, tuple[NamedDevice, ...]]
+    by_key: Mapping[str, NamedDevice]
+
+
+def inventory_of(state: Gathered) -> Inventory:
+    """Return the inventory of what was gathered."""
+    devices = _devices(state)
+    nodes = {node.name: node for node in _nodes(state, devices)}
+    pods, groups = _pods(state, nodes, devices)
+    loads = tuple(state.fold.loads())
+    records = _with_loads(state, nodes, pods, loads)
+    for facts in state.kept.all_values("facts ", ControllerFacts):
+        state.systems.add_controller(facts)
+    state.systems.add_crds(state.crds, state.groups)
+    state.systems.add_nodes(records)
+    note_provider_managed(state.systems, records, state.crds | state.groups)
+    return Inventory(
+        clusters=(cluster_record(state, records),),
+        nodes=records,
+        pods=pods,
+        workloads=workloads(state, groups),
+        waiting=waiting(state, pods),
+        claims=tuple(
+            claim_record(c, devices.by_key, cluster=state.cluster) for c in state.kept.values("claims", ResourceClaim)
+        ),
+        systems=state.systems.records(cluster=state.cluster),
+        namespaces=tuple(state.kept.values("namespaces", Namespace)),
+        services=services(state),
+        autoscalers=tuple(
+            sorted(state.kept.all_values("scaler ", Autoscaler), key=lambda a: (a.namespace, a.name, a.kind))
+        ),
+        node_pools=tuple(state.kept.values("pools", NodePool)),
+        queues=tuple(state.kept.values("queues", Queue)),
+        quotas=tuple(state.kept.values("quotas", Quota)),
+        budgets=tuple(state.kept.values("budgets", Budget)),
+        volume_claims=volume_claims(state),
+        custom_objects=tuple(state.kept.all_values("custom ", CustomObject)),
+        events=events(state),
+        provides=provided(state),
+        newest=state.newest,
+        notes=notes(state),
+    )
+
+
+def _autoscalers(state: Gathered) -> tuple[Autoscaler, ...]:
+    found = state.kept.all_values("scaler ", Autoscaler)
+    return tuple(sorted(found, key=lambda item: (item.namespace, item.name, item.kind)))
+
+
+def _devices(state: Gathered) -> _Devices:
+    sliced = sliced_devices(state.kept.values("slices", ResourceSlice))
+    named = {name: list(items) for name, items in by_node(sliced).items()}
+    for node in state.kept.values("nodes", NodeObject):
+        text = (node.metadata.annotations or {}).get(kubernetes.hami().node_register)
+        if text:
+            named.setdefault(node.metadata.name, []).extend(registered_devices(node.metadata.name, text))
+    return _Devices({name: tuple(items) for name, items in named.items()}, {item.key: item for item in sliced})
+
+
+def _nodes(state: Gathered, devices: _Devices) -> Iterable[Node]:
+    for item in state.kept.values("nodes", NodeObject):
+        record = node_record(item, cluster=state.cluster)
+        found = cards_of(record, devices.by_node.get(record.name, ()))
+        yield msgspec.structs.replace(record, cards=found.cards, cards_source=found.source, sharing=found.sharing)
+
+
+def _pods(
+    state: Gathered, nodes: Mapping[str, Node], devices: _Devices
+) -> tuple[tuple[Pod, ...], dict[str, list[Pod]]]:
+    """Return the pods that hold or ask for a GPU, and by workload id; the others go to the fold."""
+    around = _surroundings(state, nodes, devices)
+    found: list[Pod] = []
+    for _, kept in sorted(state.pods.items()):
+        held = holdings(kept.record, nodes.get(kept.record.node or ""), around)
+        if not held and reservation_group(kept.record) is None:
+            refold(state, kept)
+            continue
+        root = state.owners.root(kept.meta)
+        found.append(msgspec.structs.replace(kept.record, workload=root.id(state.cluster), holdings=held))
+        state.roots[found[-1].workload] = root
+    groups: dict[str, list[Pod]] = {}
+    for pod in found:
+        groups.setdefault(pod.workload, []).append(pod)
+    return tuple(found), groups
+
+
+def _surroundings(state: Gathered, nodes: Mapping[str, Node], devices: _Devices) -> Surroundings:
+    reserved, fractional = surroundings_of_groups(kept.record for kept in state.pods.values())
+    shares = {
+        key: share for key, item in devices.by_key.items() if (share := _share(item, nodes.get(item.node))) is not None
+    }
+    claims = list(state.kept.values("claims", ResourceClaim))
+    return Surroundings(
+        claims={(c.metadata.namespace, c.metadata.name): claim_facts(c, devices.by_key, shares) for c in claims},
+        templates={(t.namespace, t.name): t.pieces for t in state.kept.values("templates", KeptTemplate)},
+        asks={key: kept.templates for key, kept in state.pods.items() if kept.templates},
+        reserved=reserved,
+        fractional=fractional,
+    )
+
+
+def _share(item: NamedDevice, node: Node | None) -> float | None:
+    """Return what part of a card a MIG device is."""
+    model = gpus.by_key(node.cards[0].model) if node and node.cards and node.cards[0].model else None
+    return compute_share(item.profile, mig.for_model(model) if model else None) if item.profile else None
+
+
+def _with_loads(
+    state: Gathered, nodes: Mapping[str, Node], pods: Iterable[Pod], loads: Iterable[NodeLoad]
+) -> tuple[Node, ...]:
+    """Add to each node what all its pods ask for, and who else stands on a GPU node."""
+    if ("", "Pod") not in state.seen:
+        return tuple(nodes[name] for name in sorted(nodes))
+    sums: dict[str, list[float]] = {name: [0.0, 0.0, 0.0] for name in nodes}
+    tenants: dict[str, dict[str, list[float]]] = {}
+    roots: dict[str, Root] = {}
+    for load in loads:
+        _add(sums, load.node, load.pods, load.cpu_cores, load.memory_bytes)
+        if load.node in nodes and nodes[load.node].cards and load.owner in state.seeds:
+            root = state.owners.root(state.seeds[load.owner])
+            roots[root.id(state.cluster)] = root
+            _add(
+                tenants.setdefault(load.node, {}), root.id(state.cluster), load.pods, load.cpu_cores, load.memory_bytes
+            )
+    for pod in pods:
+        if pod.node and not pod.ended:
+            _add(sums, pod.node, 1, pod.requests.get("cpu", 0.0), pod.requests.get("memory", 0.0))
+    return tuple(
+        msgspec.structs.replace(
+            nodes[name],
+            pods_bound=int(sums[name][0]),
+            cpu_requested_cores=round(sums[name][1], 3),
+            memory_requested_bytes=int(sums[name][2]),
+            tenants=_tenants(tenants.get(name, {}), roots),
+            agents=dict(sorted(state.agents.get(name, {}).items())) if nodes[name].cards else {},
+        )
+        for name in sorted(nodes)
+    )
+
+
+def _add(sums: dict[str, list[float]], key: str, pods: int, cores: float, size: float) -> None:
+    row = sums.setdefault(key, [0.0, 0.0, 0.0])
+    row[0] += pods
+    row[1] += cores
+    row[2] += size
+
+
+def _tenants(found: Mapping[str, list[float]], roots: Mapping[str, Root]) -> tuple[Tenant, ...]:
+    return tuple(
+        Tenant(
+            workload=workload,
+            pods=int(row[0]),
+            cpu_cores=round(row[1], 3),
+            memory_bytes=int(row[2]),
+            daemon=roots[workload].kind in ("DaemonSet", "Node"),
+        )
+        for workload, row in sorted(found.items())
+    )

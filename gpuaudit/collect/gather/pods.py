@@ -1,0 +1,141 @@
+"""Take a pod: keep it if it may hold a GPU, else fold it to what it costs its node."""
+
+from gpuaudit.collect.gather.state import Gathered, KeptPod, version_of
+from gpuaudit.collect.kubernetes_types import Meta
+from gpuaudit.collect.kubernetes_types.pods import Pod
+from gpuaudit.collect.objects.fold import FoldedPod
+from gpuaudit.collect.objects.holdings import is_gpu_resource
+from gpuaudit.collect.objects.nodes import condition
+from gpuaudit.collect.objects.owners import controller, naming_labels
+from gpuaudit.collect.objects.pods import claim_names, pod_record
+from gpuaudit.collect.objects.requests import Amounts, pod_requests
+from gpuaudit.collect.objects.systems import agents_of
+from gpuaudit.knowledge import kubernetes
+from gpuaudit.knowledge.objects import objects
+
+_ENDED = ("Succeeded", "Failed")
+
+
+def take_pod(state: Gathered, pod: Pod) -> None:
+    """Take a pod unless a version as new is here already."""
+    requests = pod_requests(pod.spec)
+    version = version_of(pod.metadata)
+    key = (pod.metadata.namespace, pod.metadata.name)
+    known = state.pods[key].version if key in state.pods else state.fold.version(*key)
+    if known is not None:
+        state.kept.doubled += 1
+        state.kept.replaced += known != version
+        if known >= version:
+            return
+    _take_evidence(state, pod)
+    if _may_hold(pod, requests):
+        state.fold.forget(*key, version)
+        _keep(state, pod, version)
+    else:
+        state.pods.pop(key, None)
+        _fold(state, pod, requests, version)
+
+
+def refold(state: Gathered, kept: KeptPod) -> None:
+    """Fold a pod that turned out to hold no GPU: its claims are of other devices."""
+    record = kept.record
+    gone = record.phase in _ENDED
+    state.fold.add(
+        FoldedPod(
+            namespace=record.namespace,
+            name=record.name,
+            version=kept.version,
+            node=None if gone else record.node,
+            cpu_cores=record.requests.get("cpu", 0.0),
+            memory_bytes=record.requests.get("memory", 0.0),
+            owner=_owner_key(state, kept.meta),
+        )
+    )
+
+
+def slim_meta(meta: Meta) -> Meta:
+    """Return only what tells a pod's root owner."""
+    owner = controller(meta)
+    keys = objects().owners.template_hash
+    labels = {key: value for key, value in (meta.labels or {}).items() if key in keys}
+    return Meta(
+        name=meta.name,
+        namespace=meta.namespace,
+        uid=meta.uid,
+        creation_timestamp=meta.creation_timestamp,
+        labels=labels | dict(naming_labels(meta.labels)),
+        owner_references=[owner] if owner else None,
+    )
+
+
+def _may_hold(pod: Pod, requests: Amounts) -> bool:
+    marks = kubernetes.fractions()
+    annotations = pod.metadata.annotations or {}
+    return bool(
+        pod.spec.resource_claims
+        or pod.status.extended_resource_claim_status
+        or any(is_gpu_resource(name) for name in requests)
+        or marks.fraction in annotations
+        or marks.memory_mib in annotations
+    )
+
+
+def _keep(state: Gathered, pod: Pod, version: int) -> None:
+    record = pod_record(pod, cluster=state.cluster)
+    if record.ended and not _room_for_ended(state):
+        return
+    scheduled = condition(pod.status.conditions, "PodScheduled")
+    message = (scheduled.message if scheduled and scheduled.status == "False" else None) or ""
+    state.pods[(record.namespace, record.name)] = KeptPod(
+        version=version,
+        record=record,
+        meta=slim_meta(pod.metadata),
+        templates=claim_names(pod).templates,
+        message=message[: objects().limits.message_chars],
+    )
+    state.owners.add("", "Pod", pod.metadata)
+
+
+def _room_for_ended(state: Gathered) -> bool:
+    state.ended_pods += 1
+    return state.ended_pods <= objects().limits.gpu_pods_ended
+
+
+def _fold(state: Gathered, pod: Pod, requests: Amounts, version: int) -> None:
+    node = None if pod.status.phase in _ENDED else pod.spec.node_name or None
+    on_gpu_node = node is not None and (node in state.gpu_nodes or not state.kept.count("nodes"))
+    state.fold.add(
+        FoldedPod(
+            namespace=pod.metadata.namespace,
+            name=pod.metadata.name,
+            version=version,
+            node=node,
+            cpu_cores=requests.get("cpu", 0.0),
+            memory_bytes=requests.get("memory", 0.0),
+            owner=_owner_key(state, pod.metadata) if on_gpu_node else "",
+        )
+    )
+
+
+def _owner_key(state: Gathered, meta: Meta) -> str:
+    """Return a key that pods of one owner share, and remember what tells their root."""
+    owner = controller(meta)
+    key = (owner.uid or f"{meta.namespace}/{owner.kind}/{owner.name}") if owner else f"{meta.namespace}//{meta.name}"
+    if key not in state.seeds:
+        state.seeds[key] = slim_meta(meta)
+    return key
+
+
+def _take_evidence(state: Gathered, pod: Pod) -> None:
+    """Note which known systems a pod is part of, and whether it is ready on its node."""
+    if pod.status.phase in _ENDED:
+        return
+    images = [c.image for c in (*(pod.spec.containers or ()), *(pod.spec.init_containers or ())) if c.image]
+    found = condition(pod.status.conditions, "Ready")
+    ready = found is not None and found.status == "True"
+    state.systems.add_pod(images, pod.spec.scheduler_name, pod.metadata.namespace, ready=ready)
+    node = pod.spec.node_name
+    if node and (node in state.gpu_nodes or not state.kept.count("nodes")):
+        agents = state.agents.setdefault(node, {})
+        for key in agents_of(c.image or "" for c in pod.spec.containers or ()):
+            agents[key] = ready or agents.get(key, False)

@@ -1,0 +1,140 @@
+"""What was taken of one cluster's objects so far; the builder fills it, `finish` makes records of it."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import NamedTuple, TypeVar
+
+from gpuaudit.cluster.workloads import Pod, Workload
+from gpuaudit.collect.decode import Kind
+from gpuaudit.collect.kubernetes_types import Meta
+from gpuaudit.collect.objects.claims import Piece
+from gpuaudit.collect.objects.fold import Fold
+from gpuaudit.collect.objects.owners import Owners, Root
+from gpuaudit.collect.objects.systems import SystemFacts
+from gpuaudit.collect.objects.waiting import Queued
+
+T = TypeVar("T")
+
+
+class KeptPod(NamedTuple):
+    """A pod that holds or may hold a GPU, before its owner and holdings are known."""
+
+    version: int
+    record: Pod
+    meta: Meta
+    templates: tuple[str, ...]  # of resource claims that were not made yet
+    message: str  # why it was not scheduled
+
+
+class KeptWorkload(NamedTuple):
+    """A listed workload; `gpu` when its own template asks for one."""
+
+    record: Workload
+    gpu: bool
+    uid: str
+
+
+class KeptQueued(NamedTuple):
+    """Work that a queue holds back, with what tells its root owner."""
+
+    group: str
+    kind: str
+    meta: Meta
+    queued: Queued
+
+
+class KeptTemplate(NamedTuple):
+    """What a template of resource claims asks for."""
+
+    namespace: str
+    name: str
+    pieces: tuple[Piece, ...]
+
+
+class KeptEndpoints(NamedTuple):
+    """Ready endpoints of a slice of a service."""
+
+    namespace: str
+    service: str
+    ready: int
+
+
+class Kept:
+    """Values by table, namespace and name; of two versions the newer stays."""
+
+    def __init__(self) -> None:
+        self._tables: dict[str, dict[tuple[str, str], tuple[int, object]]] = {}
+        self.doubled = 0
+        self.replaced = 0
+
+    def wants(self, table: str, meta: Meta) -> bool:
+        """Whether this version is new here; counts those that are not."""
+        known = self._tables.get(table, {}).get((meta.namespace, meta.name))
+        if known is None:
+            return True
+        version = version_of(meta)
+        self.doubled += 1
+        self.replaced += known[0] != version
+        return version > known[0]
+
+    def put(self, table: str, meta: Meta, value: object) -> None:
+        """Keep a value in place of any older one."""
+        self._tables.setdefault(table, {})[(meta.namespace, meta.name)] = (version_of(meta), value)
+
+    def drop(self, table: str, meta: Meta) -> None:
+        """Remove a value."""
+        self._tables.get(table, {}).pop((meta.namespace, meta.name), None)
+
+    def count(self, table: str) -> int:
+        """Return how many values a table has."""
+        return len(self._tables.get(table, {}))
+
+    def values(self, table: str, kind: type[T]) -> Iterator[T]:
+        """Yield a table's values of a type by namespace and name."""
+        rows = self._tables.get(table, {})
+        return (value for key in sorted(rows) if isinstance(value := rows[key][1], kind))
+
+    def all_values(self, prefix: str, kind: type[T]) -> Iterator[T]:
+        """Yield the values of all tables whose name begins so, table by table."""
+        for table in sorted(name for name in self._tables if name.startswith(prefix)):
+            yield from self.values(table, kind)
+
+
+@dataclass
+class Gathered:
+    """The state of reading one cluster."""
+
+    cluster: str
+    uid: str | None = None
+    server: str | None = None
+    version: str | None = None
+    listed_nodes: bool = True
+    pods_complete: bool = False  # all pods were read: events about others can go
+    kept: Kept = field(default_factory=Kept)
+    pods: dict[tuple[str, str], KeptPod] = field(default_factory=dict)
+    fold: Fold = field(default_factory=Fold)
+    seeds: dict[str, Meta] = field(default_factory=dict)  # owner key of folded pods → what tells their root
+    owners: Owners = field(default_factory=Owners)
+    roots: dict[str, Root] = field(default_factory=dict)  # workload id → root, filled at the end
+    gpu_nodes: set[str] = field(default_factory=set)  # nodes that show any sign of a GPU
+    agents: dict[str, dict[str, bool]] = field(default_factory=dict)  # GPU node → system that runs a pod there → ready
+    systems: SystemFacts = field(default_factory=SystemFacts)
+    revised: dict[str, datetime] = field(default_factory=dict)  # UID of a Deployment → its newest ReplicaSet
+    crds: set[str] = field(default_factory=set)
+    groups: set[str] = field(default_factory=set)
+    seen: set[Kind] = field(default_factory=set)
+    other_kinds: Counter[str] = field(default_factory=Counter)
+    uids: set[str] = field(default_factory=set)  # of kube-system: more than one is more than one cluster
+    newest: datetime | None = None
+    broken: int = 0
+    broken_names: list[str] = field(default_factory=list)
+    dropped_events: int = 0
+    config_chars: int = 0
+    ended_pods: int = 0
+
+
+def version_of(meta: Meta) -> int:
+    """Return an object's resourceVersion as a number, 0 when it has none: it grows with every change in a cluster."""
+    return int(meta.resource_version) if meta.resource_version.isdecimal() and len(meta.resource_version) < 20 else 0

@@ -1,0 +1,247 @@
+"""Take any object but a pod: make a record at once where that needs nothing else, keep the object where it does."""
+
+from collections.abc import Callable
+
+import msgspec
+
+from gpuaudit.collect.decode import Kind
+from gpuaudit.collect.gather.state import Gathered, KeptEndpoints, KeptQueued, KeptTemplate, KeptWorkload
+from gpuaudit.collect.kubernetes_types import Meta, Object
+from gpuaudit.collect.kubernetes_types.apps import Controller, CronJob, Job
+from gpuaudit.collect.kubernetes_types.core import (
+    Budget,
+    ConfigMap,
+    Custom,
+    EndpointSlice,
+    Event,
+    Hpa,
+    PriorityClass,
+    ResourceQuota,
+    Service,
+    StorageClass,
+    VolumeClaim,
+)
+from gpuaudit.collect.kubernetes_types.nodes import (
+    DeviceClass,
+    Node,
+    ResourceClaim,
+    ResourceClaimTemplate,
+    ResourceSlice,
+)
+from gpuaudit.collect.objects.autoscalers import hpa_record, scaled_object_record
+from gpuaudit.collect.objects.claims import asked_pieces
+from gpuaudit.collect.objects.events import event_record
+from gpuaudit.collect.objects.holdings import is_gpu_resource
+from gpuaudit.collect.objects.owners import controller
+from gpuaudit.collect.objects.platform import (
+    budget_record,
+    config_record,
+    custom_record,
+    namespace_record,
+    priority_record,
+    quota_record,
+    wants_config,
+)
+from gpuaudit.collect.objects.queues import node_pool_record, queue_record
+from gpuaudit.collect.objects.systems import controller_facts
+from gpuaudit.collect.objects.waiting import kueue_queued, volcano_queued
+from gpuaudit.collect.objects.workloads import asks_for_gpu, workload_record
+from gpuaudit.knowledge import kinds, kubernetes
+from gpuaudit.knowledge.objects import objects
+
+Taker = Callable[[Gathered, Kind, Object], None]
+
+
+def take(state: Gathered, kind: Kind, item: Object) -> None:
+    """Take an object of any kind."""
+    if kind == ("apiextensions.k8s.io", "CustomResourceDefinition") or item.kind == "CustomResourceDefinition":
+        state.crds.add(item.metadata.name)
+        return
+    state.owners.add(*kind, item.metadata)
+    taker = _TAKERS.get(type(item), _take_custom)
+    taker(state, kind, item)
+
+
+def shows_gpu(node: Node) -> bool:
+    """Whether a node shows any sign of a GPU: a resource, a label, an annotation."""
+    labels = node.metadata.labels or {}
+    keys = kubernetes.labels()
+    amounts = {**(node.status.capacity or {}), **(node.status.allocatable or {})}
+    return (
+        any(is_gpu_resource(name) for name in amounts)
+        or any(key in labels for key in (*keys.gpu_count, *keys.gpu_present, *keys.accelerator))
+        or kubernetes.hami().node_register in (node.metadata.annotations or {})
+    )
+
+
+def _take_plain(table: str, convert: Callable[..., object]) -> Taker:
+    """Return a taker that keeps one record per object."""
+
+    def taker(state: Gathered, _kind: Kind, item: Object) -> None:
+        if state.kept.wants(table, item.metadata):
+            state.kept.put(table, item.metadata, convert(item, cluster=state.cluster))
+
+    return taker
+
+
+def _take_typed(table: str) -> Taker:
+    """Return a taker that keeps the object: its record needs others."""
+
+    def taker(state: Gathered, _kind: Kind, item: Object) -> None:
+        if state.kept.wants(table, item.metadata):
+            state.kept.put(table, item.metadata, item)
+
+    return taker
+
+
+def _take_node(state: Gathered, _kind: Kind, item: Object) -> None:
+    if isinstance(item, Node) and state.kept.wants("nodes", item.metadata):
+        state.kept.put("nodes", item.metadata, item)
+        if shows_gpu(item):
+            state.gpu_nodes.add(item.metadata.name)
+
+
+def _take_slice(state: Gathered, _kind: Kind, item: Object) -> None:
+    if isinstance(item, ResourceSlice) and item.spec.driver in objects().dra.drivers:
+        if state.kept.wants("slices", item.metadata):
+            state.kept.put("slices", item.metadata, item)
+        if item.spec.node_name:
+            state.gpu_nodes.add(item.spec.node_name)
+
+
+def _take_object(state: Gathered, kind: Kind, item: Object) -> None:
+    """Take an object without a type of its own: a namespace is one."""
+    if kind == ("", "Namespace") and state.kept.wants("namespaces", item.metadata):
+        state.kept.put("namespaces", item.metadata, namespace_record(item, cluster=state.cluster))
+        if item.metadata.name == "kube-system" and item.metadata.uid:
+            state.uids.add(item.metadata.uid)
+            state.uid = item.metadata.uid
+
+
+def _take_workload(state: Gathered, kind: Kind, item: Object) -> None:
+    if kind == ("apps", "ReplicaSet"):
+        _take_revision(state, item)
+        return
+    table = f"work {kind[0]}/{kind[1]}"
+    if not state.kept.wants(table, item.metadata):
+        return
+    if isinstance(item, Controller):
+        state.kept.put(f"facts {kind[1]}", item.metadata, controller_facts(kind[1], item))
+    gpu = asks_for_gpu(item)
+    if gpu or not isinstance(item, Job):
+        record = workload_record(*kind, item, cluster=state.cluster)
+        state.kept.put(table, item.metadata, KeptWorkload(record, gpu, item.metadata.uid))
+
+
+def _take_revision(state: Gathered, item: Object) -> None:
+    """Remember when a Deployment's newest ReplicaSet was made: that is its last change."""
+    owner, made = controller(item.metadata), item.metadata.creation_timestamp
+    if owner and owner.uid and made:
+        state.revised[owner.uid] = max(made, state.revised.get(owner.uid, made))
+
+
+def _take_config(state: Gathered, _kind: Kind, item: Object) -> None:
+    if (
+        not isinstance(item, ConfigMap)
+        or not wants_config(item)
+        or not state.kept.wants("custom /ConfigMap", item.metadata)
+    ):
+        return
+    record = config_record(item, cluster=state.cluster)
+    state.config_chars += sum(map(len, record.fields.values()))
+    if state.config_chars <= objects().limits.config_total_chars:
+        state.kept.put(table, item.metadata, record)
+
+
+def _take_event(state: Gathered, _kind: Kind, item: Object) -> None:
+    """Keep an event within bounds; once all pods were read, only those about pods that are kept."""
+    if not isinstance(item, Event) or not state.kept.wants("events", item.metadata):
+        return
+    record = event_record(item, cluster=state.cluster)
+    strange = state.pods_complete and record.kind == "Pod" and (record.namespace, record.name) not in state.pods
+    if strange or state.kept.count("events") >= 2 * objects().limits.events:
+        state.dropped_events += not strange
+        return
+    state.kept.put("events", item.metadata, record)
+
+
+def _take_endpoints(state: Gathered, _kind: Kind, item: Object) -> None:
+    if isinstance(item, EndpointSlice) and state.kept.wants("endpoints", item.metadata):
+        service = (item.metadata.labels or {}).get("kubernetes.io/service-name", "")
+        ready = sum(endpoint.conditions.ready is not False for endpoint in item.endpoints or ())
+        state.kept.put("endpoints", item.metadata, KeptEndpoints(item.metadata.namespace, service, ready))
+
+
+def _take_template(state: Gathered, _kind: Kind, item: Object) -> None:
+    if isinstance(item, ResourceClaimTemplate) and state.kept.wants("templates", item.metadata):
+        kept = KeptTemplate(item.metadata.namespace, item.metadata.name, asked_pieces(item.spec.spec))
+        state.kept.put("templates", item.metadata, kept)
+
+
+def _take_nothing(_state: Gathered, _kind: Kind, _item: Object) -> None:
+    """Take a kind of which only its being there counts."""
+
+
+def _take_custom(state: Gathered, kind: Kind, item: Object) -> None:
+    how = kinds.find(*kind)
+    table = f"custom {kind[0]}/{kind[1]}"
+    if how is None or not isinstance(item, Custom):
+        state.other_kinds[f"{kind[1]}.{kind[0]}".rstrip(".")] += 1
+        return
+    if not state.kept.wants(table, item.metadata):
+        return
+    state.systems.add_custom(kind[0], kind[1], how.plural, item.metadata.name)
+    queue = queue_record(*kind, item, cluster=state.cluster)
+    if queue:
+        state.kept.put("queues", _qualified(kind, item), queue)
+    if kind == ("keda.sh", "ScaledObject"):
+        state.kept.put("scaler keda", item.metadata, scaled_object_record(item, cluster=state.cluster))
+    if kind == ("karpenter.sh", "NodePool"):
+        state.kept.put("pools", item.metadata, node_pool_record(item, cluster=state.cluster))
+    _take_queued(state, kind, item)
+    if how.work:
+        record = workload_record(*kind, item, cluster=state.cluster)
+        state.kept.put(
+            f"work {kind[0]}/{kind[1]}", item.metadata, KeptWorkload(record, asks_for_gpu(item), item.metadata.uid)
+        )
+    state.kept.put(table, item.metadata, custom_record(*kind, item, cluster=state.cluster))
+
+
+def _take_queued(state: Gathered, kind: Kind, item: Custom) -> None:
+    read = {
+        ("kueue.x-k8s.io", "Workload"): kueue_queued,
+        ("scheduling.volcano.sh", "PodGroup"): volcano_queued,
+    }.get(kind)
+    if read is None:
+        return
+    state.kept.drop("queued", _qualified(kind, item))
+    if queued := read(item, ""):
+        state.kept.put("queued", _qualified(kind, item), KeptQueued(*kind, item.metadata, queued))
+
+
+def _qualified(kind: Kind, item: Object) -> Meta:
+    """Return metadata whose name also tells the kind: two groups have a Queue."""
+    return msgspec.structs.replace(item.metadata, name=f"{kind[0]}/{kind[1]}/{item.metadata.name}")
+
+
+_TAKERS: dict[type[Object], Taker] = {
+    Budget: _take_plain("budgets", budget_record),
+    ConfigMap: _take_config,
+    Controller: _take_workload,
+    CronJob: _take_workload,
+    DeviceClass: _take_nothing,
+    EndpointSlice: _take_endpoints,
+    Event: _take_event,
+    Hpa: _take_plain("scaler hpa", hpa_record),
+    Job: _take_workload,
+    Node: _take_node,
+    Object: _take_object,
+    PriorityClass: _take_plain("custom scheduling.k8s.io/PriorityClass", priority_record),
+    ResourceClaim: _take_typed("claims"),
+    ResourceClaimTemplate: _take_template,
+    ResourceQuota: _take_plain("quotas", quota_record),
+    ResourceSlice: _take_slice,
+    Service: _take_typed("services"),
+    StorageClass: _take_typed("classes"),
+    VolumeClaim: _take_typed("volumes"),
+}

@@ -1,0 +1,59 @@
+"""Workloads and unmet demand: what the gathered objects say together."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+import msgspec
+
+from gpuaudit.cluster.workloads import Pod, Waiting, Workload
+from gpuaudit.collect.gather.state import Gathered, KeptQueued, KeptWorkload
+from gpuaudit.collect.kubernetes_types import Meta
+from gpuaudit.collect.objects.waiting import Queued, waiting_pods, with_queues
+from gpuaudit.collect.objects.workloads import unlisted_workload, with_pods
+
+
+def waiting(state: Gathered, pods: Iterable[Pod]) -> tuple[Waiting, ...]:
+    """Return the GPU work that waits, each once."""
+    messages = {key: kept.message for key, kept in state.pods.items()}
+    queued = [_queued(state, row) for row in state.kept.values("queued", KeptQueued)]
+    return with_queues(waiting_pods(pods, messages), queued, cluster=state.cluster)
+
+
+def workloads(state: Gathered, groups: Mapping[str, list[Pod]]) -> tuple[Workload, ...]:
+    """Return the owners of GPU pods, listed or not, and listed ones whose template asks for a GPU."""
+    listed = {kept.record.id: kept for kept in state.kept.all_values("work ", KeptWorkload)}
+    found: dict[str, Workload] = {}
+    for identity, kept in listed.items():
+        if kept.gpu and _is_root(state, kept):
+            found[identity] = kept.record
+    for identity in groups:
+        kept_one = listed.get(identity)
+        found[identity] = (
+            kept_one.record if kept_one else unlisted_workload(state.roots[identity], cluster=state.cluster)
+        )
+    for identity, kept in listed.items():
+        if identity in found and kept.uid in state.revised:
+            found[identity] = msgspec.structs.replace(found[identity], changed=state.revised[kept.uid])
+    return tuple(with_pods(found[identity], groups.get(identity, ())) for identity in sorted(found))
+
+
+def _is_root(state: Gathered, kept: KeptWorkload) -> bool:
+    """Whether nothing above it owns a workload: then it is counted itself."""
+    return not state.owners.owned(kept.uid)
+
+
+def _queued(state: Gathered, row: KeptQueued) -> Queued:
+    """Name the workload behind a queue's object: its root owner, else whom it is named for, else itself."""
+    root = state.owners.root_of(row.group, row.kind, row.meta)
+    named = _named_job(state, row.meta) if root.kind == row.kind else None
+    return replace(row.queued, workload=named or root.id(state.cluster))
+
+
+def _named_job(state: Gathered, meta: Meta) -> str | None:
+    """Return the workload that a queue's object without owner is named for: `job-NAME-7d1e2` of Kueue."""
+    prefix, _, rest = meta.name.partition("-")
+    name = rest.rpartition("-")[0]
+    for identity, root in sorted(state.roots.items()):
+        if (root.namespace, root.kind.lower(), root.name) == (meta.namespace, prefix, name):
+            return identity
+    return None

@@ -1,0 +1,208 @@
+"""Raw facts about installed systems: what was seen of each. A CRD alone says "installed once", not "it runs"."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import NamedTuple
+
+from gpuaudit.cluster.nodes import Node
+from gpuaudit.cluster.platform import InstalledSystem
+from gpuaudit.collect.kubernetes_types.apps import Controller
+from gpuaudit.knowledge import systems
+from gpuaudit.knowledge.systems import System
+
+_MAX_EVIDENCE = 12
+_TAG = re.compile(r":([A-Za-z0-9_][A-Za-z0-9._-]{0,127})(?:@sha256:[0-9a-f]+)?$")
+_VERSION = re.compile(r"v?\d+(?:\.\d+){1,3}(?:[-.+][0-9A-Za-z.]+)*")
+
+
+@dataclass
+class _Seen:
+    """What was seen of one system; insertion order is kept, which is the order of strength."""
+
+    evidence: dict[str, None] = field(default_factory=dict)
+    namespaces: set[str] = field(default_factory=set)
+    versions: set[str] = field(default_factory=set)
+    guesses: set[str] = field(default_factory=set)  # of its own workloads' images that are not known as its own
+    own: list[bool] = field(default_factory=list)  # readiness of its own workloads
+    hosted: list[bool] = field(default_factory=list)  # readiness of users' workloads that run its image
+    used: bool = False
+    managed: bool = False
+
+    def note(self, text: str) -> None:
+        if len(self.evidence) < _MAX_EVIDENCE:
+            self.evidence[text[:300]] = None
+
+
+class ControllerFacts(NamedTuple):
+    """What a Deployment, DaemonSet or StatefulSet tells of a system."""
+
+    kind: str
+    namespace: str
+    name: str
+    images: tuple[str, ...]
+    wanted: int
+    ready: int
+
+
+def controller_facts(kind: str, item: Controller) -> ControllerFacts:
+    """Return the facts of a controller."""
+    containers = item.spec.template.spec.containers if item.spec.template else None
+    images = tuple(container.image or "" for container in containers or ())
+    return ControllerFacts(kind, item.metadata.namespace, item.metadata.name, images, *_replicas(item))
+
+
+class SystemFacts:
+    """Collects evidence of systems from objects as they pass by."""
+
+    def __init__(self) -> None:
+        self._seen: dict[str, _Seen] = {}
+
+    def add_controller(self, facts: ControllerFacts) -> None:
+        """Take a Deployment, DaemonSet or StatefulSet: a system's own workload, or one that runs its image."""
+        name = f"{facts.kind} {facts.namespace}/{facts.name}"
+        for system in systems.all_systems():
+            own = system.matches_workload(kind=facts.kind, name=facts.name)
+            imaged = [image for image in facts.images if image and system.matches_image(image)]
+            if own or imaged:
+                seen = self._of(system)
+                seen.note(f"{name}: {facts.ready} of {facts.wanted} ready" + (f", {imaged[0]}" if imaged else ""))
+                seen.namespaces.add(facts.namespace)
+                (seen.own if own else seen.hosted).append(facts.wanted > 0 and facts.ready >= facts.wanted)
+                seen.versions |= {found for image in imaged if (found := image_version(image))}
+                seen.guesses |= {found for image in facts.images[:1] if own and (found := image_version(image))}
+
+    def add_pod(self, images: Iterable[str], scheduler: str | None, namespace: str, *, ready: bool) -> None:
+        """Take a running pod by its images and scheduler."""
+        for image in images:
+            for key in systems_of_image(image):
+                seen = self._seen.setdefault(key, _Seen())
+                seen.namespaces.add(namespace)
+                seen.used = seen.used or ready
+                if found := image_version(image):
+                    seen.versions.add(found)
+        for key in _systems_of_scheduler(scheduler or ""):
+            seen = self._seen.setdefault(key, _Seen())
+            seen.note(f"pods with schedulerName {scheduler}")
+            seen.used = True
+
+    def add_crds(self, names: Iterable[str], groups: Iterable[str]) -> None:
+        """Take the names of CRDs and of served API groups; weak evidence."""
+        crds, served = set(names), set(groups)
+        for system in systems.all_systems():
+            pattern = re.compile(system.crd_regex) if system.crd_regex else None
+            found = sorted(crd for crd in crds if crd in system.crds or (pattern and pattern.search(crd)))
+            found = [crd for crd in found if not crd.endswith(".scheduling.run.ai") or crd in system.crds]
+            only = [group for group in system.api_groups if group in served and not found]
+            if found:
+                self._of(system).note(f"CRD {found[0]}" + (f" and {len(found) - 1} more" if len(found) > 1 else ""))
+            elif only:
+                self._of(system).note(f"API group {only[0]} is served")
+
+    def add_custom(self, group: str, kind: str, plural: str, name: str) -> None:
+        """Take a custom resource: the system is in use."""
+        crd = f"{plural}.{group}"
+        for system in systems.all_systems():
+            if crd in system.crds:
+                seen = self._of(system)
+                if not any(text.startswith(f"{kind} ") for text in seen.evidence):
+                    seen.note(f"{kind} {name}")
+                seen.used = True
+
+    def add_nodes(self, nodes: Iterable[Node]) -> None:
+        """Take labels and resources of nodes, counted per system."""
+        found = list(nodes)
+        for system in systems.all_systems():
+            labelled = _labelled(system, found)
+            offering = [
+                node
+                for node in found
+                if any(_is_resource(system, item.name) and item.capacity for item in node.resources)
+            ]
+            product = [
+                node
+                for node in found
+                if system.product_regex
+                and re.search(system.product_regex, node.labels.get("nvidia.com/gpu.product", ""))
+            ]
+            if offering or product:
+                seen = self._of(system)
+                seen.note(f"resources on {len(offering or product)} nodes")
+                seen.used = True
+            if labelled:
+                self._of(system).note(f"label {labelled[0]} on {labelled[1]} nodes")
+
+    def add_provider_managed(self, key: str, why: str) -> None:
+        """Say that the provider runs a system out of sight; that does not count where the system has workloads here."""
+        seen = self._seen.setdefault(key, _Seen())
+        seen.managed = not seen.own
+        seen.note(why)
+
+    def has_workload(self, key: str) -> bool:
+        """Whether a workload of the system itself was seen."""
+        return key in self._seen and bool(self._seen[key].own)
+
+    def records(self, *, cluster: str) -> tuple[InstalledSystem, ...]:
+        """Return one record per system that anything was seen of, by key."""
+        return tuple(
+            InstalledSystem(
+                cluster=cluster,
+                system=key,
+                version=", ".join(sorted(seen.versions or seen.guesses)[:4]) or None,
+                ready=all(seen.own) if seen.own else any(seen.hosted) if seen.hosted else None,
+                in_use=seen.used or None,
+                provider_managed=seen.managed,
+                evidence=tuple(seen.evidence),
+                namespaces=tuple(sorted(seen.namespaces))[:20],
+            )
+            for key, seen in sorted(self._seen.items())
+        )
+
+    def _of(self, system: System) -> _Seen:
+        return self._seen.setdefault(system.key, _Seen())
+
+
+def image_version(image: str) -> str | None:
+    """Return the version in an image's tag, None for a digest alone, `latest` and the like."""
+    tag = _TAG.search(image[:512])
+    found = _VERSION.search(tag[1]) if tag else None
+    return found[0] if found else None
+
+
+@lru_cache(maxsize=8192)
+def systems_of_image(image: str) -> tuple[str, ...]:
+    """Return the keys of the systems that an image is of."""
+    return tuple(system.key for system in systems.all_systems() if system.matches_image(image))
+
+
+@lru_cache(maxsize=256)
+def _systems_of_scheduler(name: str) -> tuple[str, ...]:
+    return tuple(system.key for system in systems.all_systems() if name and name in system.scheduler_names)
+
+
+def _replicas(item: Controller) -> tuple[int, int]:
+    """Return how many pods are wanted and how many are ready."""
+    status = item.status
+    if status.desired_number_scheduled is not None:
+        return status.desired_number_scheduled, status.number_ready or 0
+    wanted = item.spec.replicas if item.spec.replicas is not None else 1
+    return wanted, status.ready_replicas or 0
+
+
+def _labelled(system: System, nodes: list[Node]) -> tuple[str, int] | None:
+    for prefix in system.node_labels:
+        count = sum(any(key.startswith(prefix) for key in node.labels) for node in nodes)
+        if count:
+            return prefix, count
+    return None
+
+
+def _is_resource(system: System, name: str) -> bool:
+    by_pattern = system.resource_regex is not None and re.search(system.resource_regex, name) is not None
+    return by_pattern or any(name.startswith(prefix) for prefix in system.resources)
+
+
+def agents_of(images: Iterable[str]) -> frozenset[str]:
+    """Return the systems that a pod is an agent of, by its images."""
+    return frozenset(key for image in images for key in systems_of_image(image))

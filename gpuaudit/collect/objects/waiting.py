@@ -1,0 +1,185 @@
+"""Unmet demand: pods that wait for a GPU, and work in a queue that has no pods yet. Nothing is counted twice."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+import msgspec
+
+from gpuaudit.cluster.workloads import Pod, Waiting
+from gpuaudit.collect.kubernetes_types import Condition
+from gpuaudit.collect.kubernetes_types.core import Custom
+from gpuaudit.collect.kubernetes_types.pods import PodSpec
+from gpuaudit.collect.objects.holdings import is_gpu_resource, unit_share
+from gpuaudit.collect.objects.nodes import condition
+from gpuaudit.collect.objects.quantities import amounts
+from gpuaudit.collect.objects.requests import pod_requests
+from gpuaudit.collect.objects.workloads import queue_of
+from gpuaudit.knowledge.objects import objects
+
+
+@dataclass(frozen=True, kw_only=True)
+class Queued:
+    """Work that a queue has not let in: what it asks for, and why it waits."""
+
+    workload: str
+    namespace: str
+    amounts: Mapping[str, float]
+    since: datetime | None
+    reason: str
+    message: str
+    queue: str | None
+    pods: int
+
+
+def waiting_pods(pods: Iterable[Pod], messages: Mapping[tuple[str, str], str]) -> tuple[Waiting, ...]:
+    """Return pods that no node was found for, together per workload, resource and reason."""
+    groups: dict[tuple[str, str, str], list[tuple[Pod, float, float | None]]] = {}
+    for pod in pods:
+        if pod.node or pod.phase not in ("Pending", "Unknown") or pod.deleted:
+            continue
+        for holding in pod.holdings:
+            reason = "SchedulingGated" if pod.gates else pod.unschedulable_reason or "Pending"
+            groups.setdefault((pod.workload, holding.resource, reason), []).append((pod, holding.count, holding.gpus))
+    found = []
+    for (workload, resource, reason), members in sorted(groups.items(), key=lambda item: item[0]):
+        gpus = [amount for _, _, amount in members]
+        first = members[0][0]
+        starts = [start for pod, _, _ in members if (start := pod.unschedulable_since or pod.created)]
+        found.append(
+            Waiting(
+                cluster=first.cluster,
+                namespace=first.namespace,
+                workload=workload,
+                resource=resource,
+                count=sum(count for _, count, _ in members),
+                gpus=None if None in gpus else sum(amount for amount in gpus if amount is not None),
+                since=min(starts, default=None),
+                reason=reason,
+                message=messages.get((first.namespace, first.name), ""),
+                queue=queue_of(first.labels, first.annotations),
+                pods=len(members),
+            )
+        )
+    return tuple(found)
+
+
+def with_queues(waiting: Iterable[Waiting], queued: Iterable[Queued], *, cluster: str) -> tuple[Waiting, ...]:
+    """Add what queues say: the reason for pods held by a gate, and work that has no waiting pods at all."""
+    found = list(waiting)
+    for item in sorted(queued, key=lambda one: (one.workload, one.namespace)):
+        own = [position for position, record in enumerate(found) if record.workload == item.workload]
+        for position in own:
+            if found[position].reason == "SchedulingGated":
+                found[position] = msgspec.structs.replace(
+                    found[position], reason=item.reason, message=item.message, queue=item.queue or found[position].queue
+                )
+        if not own:
+            found += _without_pods(item, cluster)
+    return tuple(sorted(found, key=lambda record: (record.workload, record.resource, record.reason)))
+
+
+def kueue_queued(item: Custom, workload: str) -> Queued | None:
+    """Return a Kueue Workload that waits: active, neither admitted nor finished."""
+    spec = item.spec or {}
+    conditions = conditions_of(item)
+    states = {one.type for one in conditions if one.status == "True"}
+    if spec.get("active") is False or states & {"Admitted", "Finished"}:
+        return None
+    reserved = condition(conditions, "QuotaReserved")
+    message = (reserved.message if reserved else None) or ""
+    queue = spec.get("queueName")
+    total, pods = _pod_sets(spec.get("podSets"))
+    return Queued(
+        workload=workload,
+        namespace=item.metadata.namespace,
+        amounts=total,
+        since=item.metadata.creation_timestamp,
+        reason=_kueue_reason(reserved, message),
+        message=message[: objects().limits.message_chars],
+        queue=queue if isinstance(queue, str) else None,
+        pods=pods,
+    )
+
+
+def volcano_queued(item: Custom, workload: str) -> Queued | None:
+    """Return a Volcano PodGroup that waits, by its minimal resources; its pods may not exist yet."""
+    spec, status = item.spec or {}, item.status or {}
+    if status.get("phase") not in ("Pending", "Inqueue"):
+        return None
+    least = spec.get("minResources")
+    members = spec.get("minMember")
+    queue = spec.get("queue")
+    return Queued(
+        workload=workload,
+        namespace=item.metadata.namespace,
+        amounts=_gpu_amounts(amounts(_texts(least))),
+        since=item.metadata.creation_timestamp,
+        reason="Inadmissible" if status["phase"] == "Pending" else "Unschedulable",
+        message="",
+        queue=queue if isinstance(queue, str) else None,
+        pods=members if isinstance(members, int) else 1,
+    )
+
+
+def conditions_of(item: Custom) -> list[Condition]:
+    """Return the readable conditions of a custom resource."""
+    rows = (item.status or {}).get("conditions")
+    found = []
+    for row in rows[:50] if isinstance(rows, list) else ():
+        try:
+            found.append(msgspec.convert(row, Condition))
+        except msgspec.ValidationError:
+            continue
+    return found
+
+
+def _without_pods(item: Queued, cluster: str) -> list[Waiting]:
+    return [
+        Waiting(
+            cluster=cluster,
+            namespace=item.namespace,
+            workload=item.workload,
+            resource=resource,
+            count=count,
+            gpus=None if (share := unit_share(None, resource)[1]) is None else share * count,
+            since=item.since,
+            reason=item.reason,
+            message=item.message,
+            queue=item.queue,
+            pods=item.pods,
+        )
+        for resource, count in sorted(item.amounts.items())
+    ]
+
+
+def _pod_sets(rows: object) -> tuple[dict[str, float], int]:
+    total: dict[str, float] = {}
+    pods = 0
+    for row in rows if isinstance(rows, list) else ():
+        template = row.get("template") if isinstance(row, dict) else None
+        count = row.get("count", 1) if isinstance(row, dict) else 0
+        try:
+            spec = msgspec.convert(template.get("spec", {}) if isinstance(template, dict) else {}, PodSpec)
+        except msgspec.ValidationError:
+            continue
+        number = count if isinstance(count, int) and 0 <= count < 10**6 else 1
+        pods += number
+        for resource, amount in _gpu_amounts(pod_requests(spec)).items():
+            total[resource] = total.get(resource, 0.0) + amount * number
+    return total, pods
+
+
+def _gpu_amounts(found: Mapping[str, float]) -> dict[str, float]:
+    return {name: amount for name, amount in found.items() if amount and is_gpu_resource(name)}
+
+
+def _texts(tree: object) -> dict[str, str | int | float]:
+    pairs = tree.items() if isinstance(tree, dict) else ()
+    return {str(key): value for key, value in pairs if isinstance(value, str | int | float)}
+
+
+def _kueue_reason(reserved: Condition | None, message: str) -> str:
+    if "quota" in message.casefold():
+        return "QuotaExhausted"
+    return "Inadmissible" if reserved and reserved.status == "False" else "Suspended"
