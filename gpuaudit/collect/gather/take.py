@@ -141,11 +141,8 @@ def _take_revision(state: Gathered, item: Object) -> None:
 
 
 def _take_config(state: Gathered, _kind: Kind, item: Object) -> None:
-    if (
-        not isinstance(item, ConfigMap)
-        or not wants_config(item)
-        or not state.kept.wants("custom /ConfigMap", item.metadata)
-    ):
+    table = "custom /ConfigMap"
+    if not isinstance(item, ConfigMap) or not wants_config(item) or not state.kept.wants(table, item.metadata):
         return
     record = config_record(item, cluster=state.cluster)
     state.config_chars += sum(map(len, record.fields.values()))
