@@ -17,9 +17,10 @@ PoolZone = tuple[str, str | None, str | None]  # cluster, pool, zone
 
 @dataclass(frozen=True, kw_only=True)
 class Reserve:
-    """The reserve of one pool and zone. `covered` False = even all that is free could not take the fullest node's work.
+    """The reserve of one pool and zone. `covered` False = even all that is free could not take some node's work.
 
-    `kept` are the empty nodes that it needs; `held_back` GPUs by node name, on empty and partly held nodes alike.
+    `kept` are the empty nodes that it needs; `held_back` GPUs by node name, on empty and partly held nodes alike. What
+    fits nowhere holds nothing back: three free GPUs are no reserve for a pod of eight.
     """
 
     gpus: float = 0.0
@@ -58,20 +59,20 @@ def _reserve(snapshot: Snapshot, nodes: Sequence[Node]) -> Reserve:
     free = {node.name: free_gpus(snapshot, node) or 0.0 for node in nodes if usable(snapshot, node)}
     empty = [node.name for node in _keeping_order(snapshot, nodes) if node.name in free and not loads[node.name]]
     surge = _surge(snapshot, nodes)
+    count = _fewest(loads, free, empty, surge)
+    held_back = _held_back(loads, _without(free, empty[count:] if count is not None else ()), surge)
     fullest = max(loads, key=lambda name: (sum(loads[name]), name), default=None)
     failure = sum(loads[fullest]) if fullest else 0.0
-    count = _fewest(loads, free, empty, surge)
-    kept = tuple(empty[: len(empty) if count is None else count])
-    wanted = min(failure + sum(surge), sum(free.values()))
+    kept = empty[:count] if count is not None else [name for name in empty if name in held_back]
     return Reserve(
-        gpus=wanted,
+        gpus=sum(held_back.values()),
         nodes=len(kept),
         covered=count is not None,
         fullest=fullest if failure else None,
         failure_gpus=failure,
         surge_gpus=sum(surge),
-        kept=kept,
-        held_back=_held_back(free, kept, wanted),
+        kept=tuple(kept),
+        held_back=held_back,
     )
 
 
@@ -115,35 +116,50 @@ def _survives(
     loads: Mapping[str, Sequence[float]], free: Mapping[str, float], without: Sequence[str], surge: Sequence[float]
 ) -> bool:
     """Whether every node that holds work may fail: its pods and the surge fit, each on one of the other nodes."""
-    gone = set(without)
-    room = {name: gpus for name, gpus in free.items() if name not in gone}
-    worst: dict[tuple[float, ...], str] = {}  # of nodes with the same work, the one whose own room is missed most
-    for name in sorted(loads, key=lambda name: room.get(name, 0.0)):
+    room = _without(free, without)
+    return all(_packed([*loads.get(name, ()), *surge], _without(room, (name,)))[0] for name in _failing(loads, room))
+
+
+def _held_back(
+    loads: Mapping[str, Sequence[float]], free: Mapping[str, float], surge: Sequence[float]
+) -> dict[str, float]:
+    """GPUs that each node would give when another one fails; pieces that fit nowhere hold nothing back."""
+    held: dict[str, float] = {}
+    for name in _failing(loads, free):
+        for other, gpus in _packed([*loads.get(name, ()), *surge], _without(free, (name,)))[1].items():
+            held[other] = max(held.get(other, 0.0), gpus)
+    if not held:
+        held = _packed(surge, dict(free))[1]
+    return dict(sorted(held.items()))
+
+
+def _failing(loads: Mapping[str, Sequence[float]], room: Mapping[str, float]) -> list[str]:
+    """Of nodes with the same work, the one whose own room is missed most; no node at all where nothing is held."""
+    worst: dict[tuple[float, ...], str] = {}
+    for name in sorted(loads, key=lambda name: (room.get(name, 0.0), name)):
         if loads[name]:
             worst[tuple(loads[name])] = name
-    failing = worst.values() or [""]
-    return all(_fits([*loads.get(name, ()), *surge], {k: v for k, v in room.items() if k != name}) for name in failing)
+    return list(worst.values()) or [""]
 
 
-def _fits(pieces: Sequence[float], room: dict[str, float]) -> bool:
-    """Best fit, the largest piece first."""
+def _without(room: Mapping[str, float], names: Sequence[str]) -> dict[str, float]:
+    gone = set(names)
+    return {name: gpus for name, gpus in room.items() if name not in gone}
+
+
+def _packed(pieces: Sequence[float], room: dict[str, float]) -> tuple[bool, dict[str, float]]:
+    """Best fit, the largest piece first: whether all fit, and what each node gives."""
+    given: dict[str, float] = {}
+    fits = True
     for piece in sorted(pieces, reverse=True):
         fitting = [(left, name) for name, left in room.items() if left >= piece - 1e-6]
         if not fitting:
-            return False
+            fits = False
+            continue
         left, name = min(fitting)
         room[name] = left - piece
-    return True
-
-
-def _held_back(free: Mapping[str, float], kept: Sequence[str], wanted: float) -> dict[str, float]:
-    held: dict[str, float] = {}
-    for name in sorted(free, key=lambda name: (name not in kept, free[name], name)):
-        part = min(free[name], wanted)
-        if part > 0:
-            held[name] = part
-            wanted -= part
-    return held
+        given[name] = given.get(name, 0.0) + piece
+    return fits, given
 
 
 def _surge(snapshot: Snapshot, nodes: Sequence[Node]) -> list[float]:

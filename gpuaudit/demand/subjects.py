@@ -61,6 +61,11 @@ def amount(gpus: float) -> str:
     return f"{text} GPU" if text == "1" else f"{text} GPUs"
 
 
+def count(number: int, thing: str) -> str:
+    """Return `1 node`, `3 nodes`."""
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
+
+
 def duration(hours: float) -> str:
     """Return hours in words: `40 min`, `7 h`, `5 d`."""
     if hours < 1:

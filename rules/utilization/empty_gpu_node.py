@@ -7,7 +7,7 @@ from datetime import timedelta
 from gpuaudit.cluster.nodes import Node, Tenant
 from gpuaudit.cluster.snapshot import Snapshot, device_id
 from gpuaudit.demand import EmptyNode, empty_nodes, planned_maintenance, pool_zone, reserve, usable
-from gpuaudit.demand.subjects import amount, duration, listed, node_groups, node_subject, place
+from gpuaudit.demand.subjects import amount, count, duration, listed, node_groups, node_subject, place
 from gpuaudit.rule import Act, Confidence, Evidence, Finding, Fix, Severity, rule
 
 ORDER: tuple[Confidence, ...] = ("confirmed", "likely", "investigate")
@@ -65,25 +65,28 @@ def _finding(snapshot: Snapshot, empty: Sequence[EmptyNode], later: Sequence[Emp
     gpus = sum(node.gpus for node in nodes)
     moving = [tenant for node in nodes for tenant in _movable(node)]
     names = listed([node.name for node in nodes])
-    count = "1 node stands" if len(nodes) == 1 else f"{len(nodes)} nodes stand"
     pool = nodes[0].pool
     size = sum(node.key[0] == nodes[0].cluster and node.pool == pool for node in snapshot.gpu_nodes)
     return Finding(
         subject=node_subject(nodes, devices=(device_id(n, c) for n in nodes for c in n.cards), gpus=float(gpus)),
-        message=f"{count} empty in {place(nodes)}{_since(empty)}: {names}, {amount(gpus)}{_but(moving)}",
+        message=f"{_stand(nodes)} empty in {place(nodes)}{_since(empty)}: {names}, {amount(gpus)}{_but(moving)}",
         evidence=tuple(_evidence(snapshot, empty, later, moving)),
         confidence=sure,
         act=Act(
             kind="release_node",
             target=pool or nodes[0].name,
-            from_=f"{size} nodes",
-            to=f"{size - len(nodes)} nodes",
+            from_=count(size, "node"),
+            to=count(size - len(nodes), "node"),
         ),
         fix=Fix(note="lower the pool's minimum or limit, so that the node does not come back; fill what is committed"),
         releases=tuple(node.name for node in nodes if not _movable(node)),
         refutation="a reserve, a launch or a recovery plan that the cluster does not show, or a peak that the window "
         "did not see",
     )
+
+
+def _stand(nodes: Sequence[Node]) -> str:
+    return f"{count(len(nodes), 'GPU node')} {'stands' if len(nodes) == 1 else 'stand'}"
 
 
 def _movable(node: Node) -> tuple[Tenant, ...]:

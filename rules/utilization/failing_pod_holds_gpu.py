@@ -90,7 +90,9 @@ def _finding(snapshot: Snapshot, owner: str, group: Sequence[Failing], confirmed
     return Finding(
         subject=subject,
         workload=owner,
-        message=f"{subject.namespace}/{subject.name} holds {held} and does not run{since}: {reasons}",
+        message=f"{subject.namespace}/{subject.name} holds {held}{since} and does not run: {reasons}"
+        if not leaving
+        else f"{subject.namespace}/{subject.name} should be gone{since} and still holds {held}: {reasons}",
         evidence=tuple(_evidence(group, hours)),
         confidence=confidence,
         severity=Severity.HIGH if not leaving and _all_down(snapshot, owner, group) else None,

@@ -6,7 +6,7 @@ from gpuaudit.cluster.snapshot import Snapshot
 from gpuaudit.demand import IDLE_BELOW, Tenure, idle
 from gpuaudit.demand.subjects import amount, duration
 from gpuaudit.demand.units import periodic, units_by_owner, weakest, workload_subject
-from gpuaudit.rule import Act, Evidence, Finding, Fix, Severity, rule
+from gpuaudit.rule import Act, Confidence, Evidence, Finding, Fix, Severity, rule
 
 
 @rule(Severity.MEDIUM, needs={"utilization", "pod_attribution", "history"})
@@ -32,40 +32,47 @@ def idle_gpu(
     """
     for owner, units in units_by_owner(snapshot).items():
         found: list[Tenure] = []
-        sureness = []
+        sureness: list[Confidence] = []
         for unit in units:
-            sure = weakest(
-                idle(
-                    tenure,
-                    below=below,
-                    investigate_hours=investigate_hours,
-                    likely_hours=likely_hours,
-                    confirmed_hours=confirmed_hours,
-                )
-                for tenure in unit
-            )
+            sure = weakest(_sure(tenure, below, (investigate_hours, likely_hours, confirmed_hours)) for tenure in unit)
             if sure is not None:
                 found.extend(unit)
                 sureness.append(sure)
         confidence = weakest(sureness)
-        if confidence is None:
-            continue
-        timed = periodic(snapshot, owner)
-        gpus = sum(tenure.gpus for tenure in found)
-        subject = workload_subject(snapshot, owner, devices=(t.device for t in found), gpus=gpus)
-        hours = min(tenure.held_hours for tenure in found)
-        yield Finding(
-            subject=subject,
-            workload=owner,
-            message=f"{subject.namespace}/{subject.name} has held {amount(gpus)} for {duration(hours)} without using "
-            f"{'it' if gpus == 1 else 'them'}{_loaded(found, loaded_above_mib)}",
-            evidence=tuple(_evidence(snapshot, found, below, loaded_above_mib)),
-            confidence="investigate" if timed else confidence,
-            act=Act(kind="schedule" if timed else "release_gpus", target=owner, from_=amount(gpus), to="0 GPUs"),
-            fix=Fix(note="scale it down, end it, or let it share a GPU"),
-            refutation=f"a sample at or above {below:.0%} of the same metric in the window, or work that it cannot see "
-            "(video engines, another process outside the pod)",
-        )
+        if confidence is not None:
+            yield _finding(snapshot, owner, found, confidence, below=below, loaded_above_mib=loaded_above_mib)
+
+
+def _sure(tenure: Tenure, below: float, hours: tuple[float, float, float]) -> Confidence | None:
+    investigate, likely, confirmed = hours
+    return idle(tenure, below=below, investigate_hours=investigate, likely_hours=likely, confirmed_hours=confirmed)
+
+
+def _finding(
+    snapshot: Snapshot,
+    owner: str,
+    found: Sequence[Tenure],
+    confidence: Confidence,
+    *,
+    below: float,
+    loaded_above_mib: float,
+) -> Finding:
+    timed = periodic(snapshot, owner)
+    gpus = sum(tenure.gpus for tenure in found)
+    subject = workload_subject(snapshot, owner, devices=(t.device for t in found), gpus=gpus)
+    hours = min(tenure.held_hours for tenure in found)
+    return Finding(
+        subject=subject,
+        workload=owner,
+        message=f"{subject.namespace}/{subject.name} has held {amount(gpus)} for {duration(hours)} without using "
+        f"{'it' if gpus == 1 else 'them'}{_loaded(found, loaded_above_mib)}",
+        evidence=tuple(_evidence(snapshot, found, below, loaded_above_mib)),
+        confidence="investigate" if timed else confidence,
+        act=Act(kind="schedule" if timed else "release_gpus", target=owner, from_=amount(gpus), to="0 GPUs"),
+        fix=Fix(note="scale it down, end it, or let it share a GPU"),
+        refutation=f"a sample at or above {below:.0%} of the same metric in the window, or work that it cannot see "
+        "(video engines, another process outside the pod)",
+    )
 
 
 def _state(tenures: Sequence[Tenure], loaded_above_mib: float) -> str:

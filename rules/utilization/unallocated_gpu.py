@@ -6,7 +6,7 @@ from gpuaudit.cluster.nodes import Node
 from gpuaudit.cluster.snapshot import Snapshot
 from gpuaudit.demand import free_gpus, held_by_hour, lost_gpus, planned_maintenance, pool_zone, reserve, strandings
 from gpuaudit.demand import whole_cards as hands_out_whole_cards
-from gpuaudit.demand.subjects import amount, free_devices, listed, node_groups, node_subject, place
+from gpuaudit.demand.subjects import amount, count, free_devices, listed, node_groups, node_subject, place
 from gpuaudit.rule import Act, Confidence, Evidence, Finding, Fix, Severity, rule
 
 
@@ -35,14 +35,14 @@ def unallocated_gpu(
         total = sum(node.gpus for node in group)
         yield Finding(
             subject=node_subject(holders, devices=devices, gpus=beyond),
-            message=f"{amount(beyond)} of {total} in {place(group)} are held by nobody, {_beyond_what(kept)} "
-            f"({listed([node.name for node in holders])})",
+            message=f"{beyond:g} of {amount(total)} in {place(group)} {'is' if beyond == 1 else 'are'} held by nobody, "
+            f"{_beyond_what(kept)}: {listed([node.name for node in holders])}",
             evidence=tuple(_evidence(snapshot, holders, free, kept)),
             confidence=_confidence(snapshot, holders, likely_hours, confirmed_hours),
             act=Act(
                 kind="configure",
                 target=group[0].pool or holders[0].name,
-                from_=f"{len(group)} nodes",
+                from_=count(len(group), "node"),
                 unblocks=f"{amount(waiting)} that are waited for" if waiting else None,
             ),
             fix=Fix(note="fill them with waiting or interruptible work, or lower the pool's number of nodes"),
@@ -64,7 +64,7 @@ def _beyond(snapshot: Snapshot, group: Sequence[Node], free: dict[str, float]) -
 
 
 def _beyond_what(kept: float) -> str:
-    return f"beyond {amount(kept)} kept for a node's failure and a roll-out" if kept else "and no reserve needs them"
+    return f"beyond {amount(kept)} kept for a node's failure and a roll-out" if kept else "and no reserve needs it"
 
 
 def _confidence(snapshot: Snapshot, nodes: Sequence[Node], likely_hours: float, confirmed_hours: float) -> Confidence:

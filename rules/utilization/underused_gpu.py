@@ -8,7 +8,7 @@ from gpuaudit.demand import DRAM_CEILING, UNDERUSED_MEAN, UNDERUSED_P95, Tenure,
 from gpuaudit.demand.subjects import amount, duration
 from gpuaudit.demand.units import periodic, units_by_owner, weakest, workload_subject
 from gpuaudit.knowledge import pods
-from gpuaudit.rule import Act, Evidence, Finding, Fix, Severity, rule
+from gpuaudit.rule import Act, Confidence, Evidence, Finding, Fix, Severity, rule
 
 
 @rule(Severity.LOW, needs={"utilization", "pod_attribution", "history"})
@@ -33,30 +33,41 @@ def underused_gpu(
         if not _settled(snapshot, owner, settled_hours) or periodic(snapshot, owner):
             continue
         found: list[Tenure] = []
-        sureness = []
+        sureness: list[Confidence] = []
         for unit in units:
             sure = weakest(underused(t, mean_below=mean_below, p95_below=p95_below, hours=hours) for t in unit)
             if sure is not None:
                 found.extend(unit)
                 sureness.append(sure)
         confidence = weakest(sureness)
-        if confidence is None:
-            continue
-        gpus = sum(tenure.gpus for tenure in found)
-        subject = workload_subject(snapshot, owner, devices=(t.device for t in found), gpus=gpus)
-        mean = sum((t.active_mean or 0.0) * t.gpu_hours for t in found) / sum(t.gpu_hours for t in found)
-        yield Finding(
-            subject=subject,
-            workload=owner,
-            message=f"{subject.namespace}/{subject.name} used {mean:.0%} of {amount(gpus)} on average over "
-            f"{duration(min(t.held_hours for t in found))}{_unless(found)}",
-            evidence=tuple(_evidence(snapshot, found, mean, mean_below, p95_below)),
-            confidence=confidence,
-            act=Act(kind="resize", target=owner, from_=amount(gpus)),
-            fix=Fix(note="compare its memory and latency needs with a MIG device, a smaller GPU or fewer replicas"),
-            refutation="a latency objective that it meets only with this room, a KV cache that fills, or a peak that "
-            "the window did not see",
-        )
+        if confidence is not None:
+            yield _finding(snapshot, owner, found, confidence, mean_below=mean_below, p95_below=p95_below)
+
+
+def _finding(
+    snapshot: Snapshot,
+    owner: str,
+    found: Sequence[Tenure],
+    confidence: Confidence,
+    *,
+    mean_below: float,
+    p95_below: float,
+) -> Finding:
+    gpus = sum(tenure.gpus for tenure in found)
+    subject = workload_subject(snapshot, owner, devices=(t.device for t in found), gpus=gpus)
+    mean = sum((t.active_mean or 0.0) * t.gpu_hours for t in found) / sum(t.gpu_hours for t in found)
+    return Finding(
+        subject=subject,
+        workload=owner,
+        message=f"{subject.namespace}/{subject.name} used {mean:.0%} of {amount(gpus)} on average over "
+        f"{duration(min(t.held_hours for t in found))}{_unless(found)}",
+        evidence=tuple(_evidence(snapshot, found, mean, mean_below, p95_below)),
+        confidence=confidence,
+        act=Act(kind="resize", target=owner, from_=amount(gpus)),
+        fix=Fix(note="compare its memory and latency needs with a MIG device, a smaller GPU or fewer replicas"),
+        refutation="a latency objective that it meets only with this room, a KV cache that fills, or a peak that "
+        "the window did not see",
+    )
 
 
 def _settled(snapshot: Snapshot, owner: str, settled_hours: float) -> bool:
