@@ -69,7 +69,9 @@ def finding_id(rule: str, snapshot: Snapshot, finding: Finding) -> str:
     """
     subject = finding.subject
     node = snapshot.node_by_key.get((subject.cluster, subject.name)) if subject.kind == "Node" else None
-    name = f"{node.pool or ''}/{node.instance_type or ''}" if node is not None and node.provider else subject.name
+    name = subject.name
+    if node is not None and node.provider:
+        name = "/".join([node.pool or "", node.instance_type or "", *([node.role] if node.role else [])])
     parts = (rule, subject.cluster, subject.kind, subject.namespace or "", name)
     return f"{rule}-{hashlib.sha256(chr(0).join(parts).encode()).hexdigest()[:12]}"
 

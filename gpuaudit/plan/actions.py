@@ -40,8 +40,9 @@ def actions(
     for judged in findings:
         if judged.ignored is None and judged.finding.act is not None:
             groups[_key(snapshot, judged, attributed, owner_of=owner_of, hurts=hurts)].append(judged)
-    made = [_action(key, group, attributed) for key, group in groups.items()]
-    return sorted(made, key=lambda action: (SHELVES.index(action.shelf), -action.booked_monthly, *_weight(action)))
+    made = [(_action(key, group, attributed), _gpus(group)) for key, group in groups.items()]
+    made.sort(key=lambda pair: (SHELVES.index(pair[0].shelf), -pair[0].booked_monthly, -pair[1], pair[0].id))
+    return [action for action, _ in made]
 
 
 def _key(
@@ -104,8 +105,9 @@ def _text(rule: str, group: Sequence[Judged]) -> str:
     held = f", {sum(g for g in gpus if g is not None):g} GPUs" if all(g is not None for g in gpus) else ""
     named = ", ".join(judged.finding.subject.name for judged in group[:3])
     more = f" and {len(group) - 3} more" if len(group) > 3 else ""
-    return f"{rule}: {len(group)} findings{held}: {named}{more}"
+    return f"{len(group)} findings of {rule}{held}: {named}{more}"
 
 
-def _weight(action: schema.ActionPart) -> tuple[int, str]:
-    return (-len(action.findings), action.id)
+def _gpus(group: Sequence[Judged]) -> float:
+    """GPUs that the group speaks of; unknown ones do not count towards its rank."""
+    return sum(judged.finding.subject.gpus or 0.0 for judged in group)

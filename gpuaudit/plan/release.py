@@ -3,7 +3,6 @@
 Stands in for a packing plan: it moves nothing, so it is `bounded`, not backtested, and knows no p50 or p95.
 """
 
-import math
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from gpuaudit.cluster.snapshot import Snapshot
 from gpuaudit.plan.bill import BillBook, NodeCost, lines_of, round_cents, split_cents
 from gpuaudit.plan.ledger import Entry, entry
 from gpuaudit.plan.pricebook import HOURS_PER_MONTH, PriceBook
+from gpuaudit.plan.queue_fit import could_run
 from gpuaudit.plan.release_check import violations
 
 NodeKey = tuple[str, str]
@@ -149,17 +149,14 @@ def _committed(
 
 
 def _wanted_by_queue(snapshot: Snapshot, costs: Sequence[NodeCost]) -> dict[NodeKey, str]:
-    """Keep as many proposed nodes of a cluster as its waiting GPU work could fill: queued demand is demand."""
+    """Keep as many proposed nodes as the waiting GPU work that they could run could fill: queued demand is demand."""
     refused: dict[NodeKey, str] = {}
-    by_cluster: dict[str, list[NodeCost]] = defaultdict(list)
-    for cost in costs:
-        by_cluster[cost.node.cluster].append(cost)
-    for cluster, group in by_cluster.items():
-        waiting = [work for work in snapshot.waiting if work.cluster == cluster]
-        for cost in group:
-            offered = {resource.name for resource in cost.node.resources}
-            wanted = math.ceil(sum(work.gpus or 0 for work in waiting if work.resource in offered) - 1e-9)
-            kept = sum(other.node.gpus for other in group if other.node.key in refused)
-            if wanted > kept:
-                refused[cost.node.key] = f"{wanted} GPUs are waited for in {cluster}; the queue may fill it"
+    for work in snapshot.waiting:
+        left = work.gpus or 0.0
+        for cost in costs:
+            if left <= 0:
+                break
+            if cost.node.key not in refused and could_run(snapshot, work, cost.node):
+                refused[cost.node.key] = f"{work.workload} waits for {work.gpus:g} GPUs and could run on it"
+                left -= cost.node.gpus
     return refused
