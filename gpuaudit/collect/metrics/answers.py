@@ -1,0 +1,116 @@
+"""Read what a Prometheus API answers to `query` and `query_range`, one series at a time.
+
+Samples are decoded in bulk by numpy; what it cannot take (text in place of a value) is decoded point by point.
+"""
+
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from gpuaudit.collect.metrics.exposition import Sink, Tally
+from gpuaudit.errors import UserError
+
+_SHAPE_HINT = "give the JSON that /api/v1/query or /api/v1/query_range answers"
+
+
+class _Series(msgspec.Struct):
+    metric: dict[str, str] = {}
+    value: msgspec.Raw = msgspec.Raw(b"")
+    values: msgspec.Raw = msgspec.Raw(b"")
+
+
+class _Data(msgspec.Struct):
+    result: list[_Series] | msgspec.UnsetType = msgspec.UNSET
+
+
+class _Answer(msgspec.Struct):
+    status: str = "success"
+    data: _Data | None = None
+    result: list[_Series] | msgspec.UnsetType = msgspec.UNSET
+    error: str = ""
+    warnings: list[str] = []
+
+
+def read_answer(text: bytes, sink: Sink, *, metric: str | None = None) -> Tally:
+    """Read an answer into the sink. `metric` names the series that carry no `__name__`.
+
+    UserError for JSON of another shape, an answer that says error, and series that nobody names.
+    """
+    tally = Tally()
+    unnamed = 0
+    for series in _decode(text):
+        tally.lines += 1
+        labels = dict(series.metric)
+        name = labels.pop("__name__", None) or metric
+        unnamed += name is None
+        if name is None or not sink.wants(name):
+            tally.unwanted += 1
+            continue
+        recorder = sink.series(name, labels)
+        if recorder is None:
+            tally.full = True
+            break
+        times, values = _points(bytes(series.values) or b"[" + bytes(series.value) + b"]", tally)
+        recorder.record_many(times, values)
+        tally.samples += len(values)
+        if not sink.flush():
+            tally.full = True
+            break
+    if unnamed and unnamed == tally.lines:
+        raise UserError("the answer's series have no metric name", hint="name it: --input METRIC=FILE")
+    return tally
+
+
+def _decode(text: bytes) -> list[_Series]:
+    try:
+        if text.lstrip()[:1] == b"[":  # promtool query -o json prints the bare result
+            return msgspec.json.decode(text, type=list[_Series])
+        answer = msgspec.json.decode(text, type=_Answer)
+    except (msgspec.DecodeError, RecursionError) as broken:
+        raise UserError(f"not a Prometheus answer: {str(broken)[:200]}", hint=_SHAPE_HINT) from None
+    if answer.status != "success":
+        raise UserError(f"Prometheus answered with an error: {answer.error[:200]}", hint=_SHAPE_HINT)
+    result = answer.data.result if answer.data is not None else answer.result
+    if isinstance(result, msgspec.UnsetType):
+        raise UserError("not a Prometheus answer: it has no result", hint=_SHAPE_HINT)
+    return result
+
+
+def _points(raw: bytes, tally: Tally) -> tuple["np.ndarray[Any, Any]", "np.ndarray[Any, Any]"]:
+    """Return times in ms and values of `[[seconds, "value"], …]`; points without a number are counted as blank."""
+    pairs = _fast_points(raw)
+    if pairs is None:
+        pairs = _slow_points(raw)
+    good = np.isfinite(pairs).all(axis=1) & (np.abs(pairs[:, 0]) < 1e12)
+    tally.blank += int(len(pairs) - good.sum())
+    pairs = pairs[good]
+    return np.rint(pairs[:, 0] * 1000).astype(np.int64), pairs[:, 1]
+
+
+def _fast_points(raw: bytes) -> "np.ndarray[Any, Any] | None":
+    import warnings
+
+    expected = raw.count(b"[") - 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        try:
+            numbers = np.fromstring(raw.translate(None, b'[]" \t\r\n').decode("ascii"), sep=",", dtype=np.float64)
+        except (ValueError, DeprecationWarning, UnicodeDecodeError):
+            return None
+    return numbers.reshape(-1, 2) if len(numbers) == 2 * expected else None
+
+
+def _slow_points(raw: bytes) -> "np.ndarray[Any, Any]":
+    try:
+        points = msgspec.json.decode(raw, type=list[tuple[float, Any]])
+    except msgspec.DecodeError:
+        points = []
+    return np.array([(time, _number(value)) for time, value in points], dtype=np.float64).reshape(-1, 2)
+
+
+def _number(text: object) -> float:
+    try:
+        return float(text)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return float("nan")

@@ -1,0 +1,240 @@
+"""All samples → the parts of a snapshot that metrics give: usage tables, cards, presence of nodes, inventory."""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+
+from gpuaudit.cluster.nodes import Card, Span
+from gpuaudit.cluster.platform import Metric
+from gpuaudit.cluster.usage import UNKNOWN_OWNER, Usage, conform_devices, conform_hourly
+from gpuaudit.collect.metrics.exposition import NO_TIME
+from gpuaudit.collect.metrics.identity import ClusterOf, Device, Holder, Holders, Places, is_device
+from gpuaudit.collect.metrics.mig_share import share
+from gpuaudit.collect.metrics.owners import OwnerOf, Owners, known_by_cluster
+from gpuaudit.collect.metrics.seen import NodeKey, cards, host_spans, inventory, presence
+from gpuaudit.collect.metrics.store import SampleStore, Series
+from gpuaudit.collect.metrics.tables import FEW_SAMPLES, HOUR_MS, DeviceSamples, device_rows, device_samples
+from gpuaudit.collect.metrics.timeline import Track, spacing
+from gpuaudit.knowledge import series
+
+Tracks = dict[str, list[Track]]  # by field
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetricsPart:
+    """What metrics say. `attributed` = they name the pods that hold devices; `history` = over time, not at one moment.
+
+    `present` comes from kube-state-metrics alone; `heard` is when a host's exporter was heard (no proof of absence
+    outside). `join_ratio` = device series whose host or pod is known, None when no node is known.
+    """
+
+    usage: Usage = field(default_factory=Usage)
+    cards: Mapping[NodeKey, tuple[Card, ...]] = field(default_factory=dict)
+    present: Mapping[NodeKey, tuple[Span, ...]] = field(default_factory=dict)
+    heard: Mapping[NodeKey, Span] = field(default_factory=dict)
+    metrics: tuple[Metric, ...] = ()
+    attributed: bool = False
+    history: bool = False
+    join_ratio: float | None = None
+    unplaced_series: int = 0  # device series without UUID, host and index
+
+
+def metrics_part(
+    store: SampleStore,
+    *,
+    window: Span,
+    taken_at: datetime,
+    cluster_of: ClusterOf,
+    nodes: Collection[NodeKey] = (),
+    owner_of: OwnerOf | None = None,
+    workloads: Collection[str] = (),
+) -> MetricsPart:
+    """Make the parts. Samples count in (window.start, window.end]; those without a time are of `taken_at`.
+
+    `cluster_of` names the cluster of a cluster label's value ("" = no such label); `nodes` are (cluster, name) of the
+    node lists; `owner_of(cluster, namespace, pod, node)` tells the workload of a listed pod; `workloads` are the ids
+    that pods which are gone may belong to.
+    """
+    places = Places(store, cluster_of, known_by_cluster(nodes))
+    owners = Owners(store, cluster_of=cluster_of, owner_of=owner_of, workloads=workloads)
+    placed = [(one, device) for one in store if is_device(one) and (device := places.device(one))]
+    now = round(taken_at.timestamp() * 1000)
+    clip = _Clip(round(window.start.timestamp() * 1000), round(window.end.timestamp() * 1000), now)
+    made = _Tables(owners)
+    for devices, tracks in _by_card(placed, Holders(store), clip):
+        made.add(devices, tracks)
+    usage = made.usage()
+    return MetricsPart(
+        usage=usage,
+        cards=cards(placed),
+        present=presence(store, places, end=now),
+        heard=host_spans(placed),
+        metrics=inventory(store, made.intervals()),
+        attributed=bool(len(usage.devices)) and bool((usage.devices["owner"] != UNKNOWN_OWNER).any()),
+        history=bool(usage.devices["interval_seconds"].notna().any()),
+        join_ratio=_join_ratio(placed, Holders(store), owners, known_by_cluster(nodes)),
+        unplaced_series=sum(is_device(one) for one in store) - len(placed),
+    )
+
+
+def _join_ratio(
+    placed: Collection[tuple[Series, Device]], holders: Holders, owners: Owners, known: Mapping[str, frozenset[str]]
+) -> float | None:
+    """Return the share of device series of listed clusters whose host or pod Kubernetes knows."""
+    rows = [(one, device) for one, device in placed if device.cluster in known]
+    if not rows:
+        return 0.0 if placed and known else None
+    joined = sum(
+        device.node in known[device.cluster] or owners.knows(device.cluster, holders.holder(one), device.node)
+        for one, device in rows
+    )
+    return joined / len(rows)
+
+
+@dataclass(frozen=True)
+class _Clip:
+    """The window in ms, and the time of samples that have none."""
+
+    start: int
+    end: int
+    now: int
+
+    def track(self, one: Series, device: Device, holders: Holders) -> Track | None:
+        """Return the samples of a series within the window, gaps left out; None without any."""
+        name = series.sampled()[one.name]
+        if not one.chunks:
+            return None
+        times = np.concatenate([times for times, _ in one.chunks])
+        values = np.concatenate([values for _, values in one.chunks]) * _scale(name)
+        undated = times == NO_TIME
+        times = np.where(undated, self.now, times)
+        good = (values >= 0) & (undated | ((times > self.start) & (times <= self.end)))
+        if name in series.ratios():
+            good &= values <= 1.0 + RATIO_SLACK
+            values = np.minimum(values, 1.0)
+        if not good.any():
+            return None
+        return Track(holders.scraper(one), holders.holder(one), times[good], values[good], device.profile, one.source)
+
+
+RATIO_SLACK = 1e-6  # float32
+
+
+def _scale(name: str) -> Any:
+    scale = series.scales()[name]
+    return np.float64(scale) if name == "energy" else np.float32(scale)
+
+
+def _by_card(
+    placed: Iterable[tuple[Series, Device]], holders: Holders, clip: _Clip
+) -> Iterator[tuple[dict[str, Device], dict[str, Tracks]]]:
+    """Yield card by card its devices and their tracks, both by device id, in a fixed order."""
+    by_card: dict[tuple[str, str], list[tuple[Series, Device]]] = {}
+    for one, device in placed:
+        if one.sampled:
+            by_card.setdefault((device.cluster, device.card), []).append((one, device))
+    for _, rows in sorted(by_card.items()):
+        devices: dict[str, Device] = {}
+        tracks: dict[str, Tracks] = {}
+        for one, device in sorted(rows, key=lambda row: row[0].last or 0):
+            devices[device.id] = device
+            track = clip.track(one, device, holders)
+            if track is not None:
+                tracks.setdefault(device.id, {}).setdefault(series.sampled()[one.name], []).append(track)
+        yield devices, tracks
+
+
+class _Tables:
+    """Collects the rows of device after device."""
+
+    def __init__(self, owners: Owners) -> None:
+        self._owners = owners
+        self._hourly: list[dict[str, Any]] = []
+        self._devices: list[dict[str, Any]] = []
+        self._spacing: dict[str, list[float]] = {}  # ms, by field
+
+    def add(self, devices: Mapping[str, Device], tracks: Mapping[str, Tracks]) -> None:
+        """Take the devices of one card. While it is cut into MIG devices the card itself is not counted."""
+        cut: set[int] = set()
+        for name in sorted(tracks, key=lambda name: (not devices[name].instance, name)):
+            device = devices[name]
+            fields = tracks[name] if device.instance else _outside(tracks[name], cut)
+            samples = device_samples(fields, mig=bool(device.instance))
+            if samples is not None:
+                hours = self._add(device, samples, fields)
+                cut |= hours if device.instance else set()
+
+    def _add(self, device: Device, samples: DeviceSamples, tracks: Tracks) -> set[int]:
+        def owner_of(holder: Holder) -> str:
+            return self._owners.of(device.cluster, holder, device.node)
+
+        hourly, rows = device_rows(samples, owner_of)
+        count = len(hourly["hour"])
+        self._hourly.append({"cluster": [device.cluster] * count, "device": [device.id] * count, **hourly})
+        counted = tracks.get(samples.counting) or [track for found in tracks.values() for track in found]
+        own = {
+            "cluster": device.cluster,
+            "device": device.id,
+            "node": device.node,
+            "card": device.card,
+            "profile": device.profile,
+            "source": counted[-1].source,
+            "gpus": _gpus(device, counted),
+            "interval_seconds": samples.interval_ms / 1000,
+            "moments": samples.count,
+        }
+        self._devices += [own | row for row in rows]
+        for name, points in samples.fields.items():
+            self._spacing.setdefault(name, []).append(spacing(np.unique(points.times)))
+        return set(hourly["hour"].tolist())
+
+    def usage(self) -> Usage:
+        """Return both tables. A device with few samples takes the interval that is usual in its cluster."""
+        if not self._hourly:
+            return Usage()
+        import pandas as pd
+
+        names = self._hourly[0]
+        hourly: dict[str, Any] = {n: np.concatenate([np.asarray(part[n]) for part in self._hourly]) for n in names}
+        hourly["hour"] = pd.to_datetime(hourly["hour"], unit="ms", utc=True)
+        devices = pd.DataFrame(self._devices)
+        usual = devices[devices["moments"] >= FEW_SAMPLES].groupby("cluster")["interval_seconds"].median().to_dict()
+        rows = zip(devices["cluster"], devices["moments"], devices["interval_seconds"], strict=True)
+        devices["interval_seconds"] = [
+            usual.get(cluster, own) if moments < FEW_SAMPLES else own for cluster, moments, own in rows
+        ]
+        for name in ("first", "last"):
+            devices[name] = pd.to_datetime(devices[name], unit="ms", utc=True)
+        return Usage(hourly=conform_hourly(hourly), devices=conform_devices(devices))
+
+    def intervals(self) -> dict[str, float]:
+        """Return the usual spacing in ms of each metric."""
+        usual = {name: np.array(found) for name, found in self._spacing.items()}
+        median = {name: float(np.nanmedian(found)) for name, found in usual.items() if not np.isnan(found).all()}
+        return {metric: median[name] for metric, name in series.sampled().items() if name in median}
+
+
+def _outside(tracks: Tracks, hours: set[int]) -> Tracks:
+    """Leave out the samples that fall in the hours."""
+    if not hours:
+        return tracks
+    kept: Tracks = {}
+    for name, found in tracks.items():
+        for track in found:
+            outside = ~np.isin(track.times // HOUR_MS * HOUR_MS, list(hours))
+            if outside.any():
+                kept.setdefault(name, []).append(
+                    replace(track, times=track.times[outside], values=track.values[outside])
+                )
+    return kept
+
+
+def _gpus(device: Device, tracks: Collection[Track]) -> float:
+    """Return the physical share of a device; one that was cut anew counts by its samples of each profile."""
+    if not device.instance:
+        return 1.0
+    counts = np.array([len(track.times) for track in tracks])
+    return float(np.average([share(device.model, track.profile) for track in tracks], weights=counts))
