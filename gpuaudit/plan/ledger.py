@@ -27,6 +27,9 @@ def entry(node: Node, book: PriceBook, *, scarce: Collection[str] = ()) -> Entry
     if commitment is not None:
         return Entry("at_renewal", commitment.end, f"{commitment.kind} until {commitment.end.isoformat()}")
     if node.purchase == "reserved":
+        if node.reservation_end is not None:
+            day = node.reservation_end.date()
+            return Entry("at_renewal", day, f"reserved until {day.isoformat()}")
         return Entry("at_renewal", None, "reserved; its end is not known: add a [[commitment]] to the price file")
     if node.purchase == "owned" or (node.purchase == "unknown" and node.provider is None):
         return Entry("capacity", None, "owned hardware: no bill falls")
