@@ -138,6 +138,7 @@ class Node(Record, frozen=True, kw_only=True):
     purchase: Purchase = "unknown"
     purchase_evidence: str | None = None  # the label that said it
     reservation: str | None = None  # capacity reservation, capacity block
+    reservation_end: Instant | None = None  # where the cluster says it
     created: Instant | None = None
     gone: Instant | None = None
     present: tuple[Span, ...] = ()  # from metrics; empty = from `created` until `taken_at`
