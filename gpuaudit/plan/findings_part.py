@@ -108,7 +108,7 @@ def _evidence(finding: Finding) -> list[schema.EvidencePart]:
     return [
         schema.EvidencePart(
             name=item.name,
-            value=_one_form(item.value),
+            value=item.value,
             unit=item.unit,
             statistic=item.statistic,
             window_seconds=item.window_seconds,
@@ -118,11 +118,6 @@ def _evidence(finding: Finding) -> list[schema.EvidencePart]:
         )
         for item in items
     ]
-
-
-def _one_form(value: float | str | bool | None) -> float | str | bool | None:
-    """Write whole numbers as the schema reads them back: as floats."""
-    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 def _subject(finding: Finding) -> schema.SubjectPart:

@@ -11,7 +11,8 @@ from gpuaudit.errors import UserError
 
 def render(report: schema.Report) -> str:
     """Return the report as indented JSON with a newline at its end."""
-    return encode(report)
+    # through the schema once: a rule's whole number is then written as it is read back
+    return encode(msgspec.json.decode(msgspec.json.encode(report), type=schema.Report))
 
 
 def encode(value: Any) -> str:
