@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from gpuaudit.cli import collect, demo, explain, prices, rules, scan, schema
+from gpuaudit.cli import collect, demo, explain, node, prices, rules, scan, schema
 from gpuaudit.cli.errors import run
 
 app = typer.Typer(
@@ -39,6 +39,7 @@ app.command("collect")(collect.collect)
 app.command("explain")(explain.explain)
 app.command("rules")(rules.rules)
 app.command("prices")(prices.prices)
+app.command("node")(node.node)
 app.command("schema")(schema.schema)
 
 

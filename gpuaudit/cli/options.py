@@ -24,20 +24,30 @@ Window = Annotated[
 Now = Annotated[
     str | None,
     typer.Option(
-        "--now", metavar="TIME", help="The time of the audit (ISO 8601); default: newest time in the files.",
+        "--now",
+        metavar="TIME",
+        help="The time of the audit (ISO 8601); default: newest time in the files.",
         rich_help_panel=SOURCES,
     ),
-]  # fmt: skip
+]
 Namespaces = Annotated[
     list[str] | None,
-    typer.Option("--namespace", metavar="NS", help="Findings of these namespaces only; the bill stays whole. Repeatable.",
-                 rich_help_panel=SOURCES),
-]  # fmt: skip
+    typer.Option(
+        "--namespace",
+        metavar="NS",
+        help="Findings of these namespaces; the bill stays whole. Repeatable.",
+        rich_help_panel=SOURCES,
+    ),
+]
 Rules = Annotated[
     list[Path] | None,
-    typer.Option("--rules", metavar="DIR", help="More rules: DIR/<area>/<name>.py. Runs their code. Repeatable.",
-                 rich_help_panel=AUDIT),
-]  # fmt: skip
+    typer.Option(
+        "--rules",
+        metavar="DIR",
+        help="More rules: DIR/<area>/<name>.py. Runs their code. Repeatable.",
+        rich_help_panel=AUDIT,
+    ),
+]
 Only = Annotated[
     list[str] | None,
     typer.Option("--only", metavar="AREA|RULE", help="Run these only. Repeatable.", rich_help_panel=AUDIT),
@@ -59,20 +69,32 @@ Strict = Annotated[
 ]
 MinCoverage = Annotated[
     float | None,
-    typer.Option("--min-coverage", metavar="0.8", help="GPU-hours that must be seen for a gate to mean anything.",
-                 rich_help_panel=AUDIT),
-]  # fmt: skip
+    typer.Option(
+        "--min-coverage",
+        metavar="0.8",
+        help="GPU-hours that must be seen for a gate to mean anything.",
+        rich_help_panel=AUDIT,
+    ),
+]
 FailOn = Annotated[
     list[str] | None,
-    typer.Option("--fail-on", metavar="high|medium|low|usd=500",
-                 help="Exit 1 when an unignored finding is that severe, or so much is booked a month. Repeatable.",
-                 rich_help_panel=AUDIT),
-]  # fmt: skip
+    typer.Option(
+        "--fail-on",
+        metavar="high|medium|low|usd=500",
+        help="Exit 1 when an unignored finding is that severe, or so much is booked a month. Repeatable.",
+        rich_help_panel=AUDIT,
+    ),
+]
 Output = Annotated[
     list[str] | None,
-    typer.Option("-o", "--output", metavar="FORMAT[=FILE]", help="terminal or json, to stdout or a file. Repeatable.",
-                 rich_help_panel=OUTPUT),
-]  # fmt: skip
+    typer.Option(
+        "-o",
+        "--output",
+        metavar="FORMAT[=FILE]",
+        help="terminal or json, to stdout or a file. Repeatable.",
+        rich_help_panel=OUTPUT,
+    ),
+]
 Save = Annotated[
     Path | None,
     typer.Option("--save", metavar="FILE", help="Keep the snapshot (.gpuaudit).", rich_help_panel=OUTPUT),

@@ -12,10 +12,11 @@ class Kind(StrEnum):
     REPORT = "report"
     SNAPSHOT = "snapshot"
     CONFIG = "config"
+    NODE = "node"
 
 
 def schema(kind: Annotated[Kind, typer.Argument(help="Which document.")]) -> None:
-    """Print the JSON Schema of the report, the snapshot's document or the configuration file."""
+    """Print the JSON Schema of the report, the snapshot's document, the configuration file or a node's facts."""
     import msgspec
 
     from gpuaudit.cli.outputs import write_stdout
@@ -29,6 +30,10 @@ def schema(kind: Annotated[Kind, typer.Argument(help="Which document.")]) -> Non
         from gpuaudit.store import json_schema as snapshot_schema
 
         found = snapshot_schema()
+    elif kind is Kind.NODE:
+        from gpuaudit.cluster.node_facts import HostFacts
+
+        found = msgspec.json.schema(HostFacts)
     else:
         from gpuaudit.config import json_schema as config_schema
 

@@ -110,7 +110,7 @@ def _arithmetic(report: schema.Report, finding: schema.FindingPart) -> Iterator[
         yield f"  bill before                 {_usd(plan.before.monthly):>16}  {plan.before.nodes:g} nodes on average"
         yield f"  bill after the booked plan  {_usd(plan.after.monthly):>16}  {plan.after.nodes:g} nodes"
         yield f"  booked plan {plan.hash}  {_usd(plan.savings_monthly.booked):>12}  before less after"
-        yield f"  of it, this finding         {_usd(monthly.attributed):>16}  attributed: the findings add up to the plan"
+        yield f"  of it, this finding         {_usd(monthly.attributed):>16}  attributed: findings add up to the plan"
     elif finding.ignored is not None:
         yield "  nothing is booked: it was opted out of, and stays in the bill"
     elif finding.savings.ledger == "capacity":
@@ -129,8 +129,10 @@ def _pool_lines(report: schema.Report, finding: schema.FindingPart) -> Iterator[
     for row in report.bill.by_pool:
         if row.cluster == finding.subject.cluster and (row.pool in names or row.instance_type in names) and row.nodes:
             hourly = (row.usd_monthly or 0.0) / row.nodes / HOURS_PER_MONTH
-            yield f"  {printable(row.pool)}: {row.nodes:g} nodes × ${hourly:,.4f}/h × {HOURS_PER_MONTH} h = {_usd(row.usd_monthly)}"
-            yield f"    {printable(row.instance_type)}, {row.purchase.replace('_', ' ')}, {row.price_source}, {row.price_date}"
+            rate = f"${hourly:,.4f}/h × {HOURS_PER_MONTH} h = {_usd(row.usd_monthly)}"
+            yield f"  {printable(row.pool)}: {row.nodes:g} nodes × {rate}"
+            bought = row.purchase.replace("_", " ")
+            yield f"    {printable(row.instance_type)}, {bought}, {printable(row.price_source)}, {row.price_date}"
 
 
 def _refutation(finding: schema.FindingPart) -> Iterator[str]:

@@ -1,5 +1,5 @@
 """The fabric of one host from sysfs and netlink, without root where it can be avoided; the root folder is injectable."""
 
-from gpuaudit.collect.fabric.host import read_fabric
+from gpuaudit.collect.fabric.host import near, read_fabric
 
-__all__ = ["read_fabric"]
+__all__ = ["near", "read_fabric"]

@@ -12,18 +12,28 @@ from gpuaudit.report.terminal.shelves import shelves
 __all__ = ["Screen", "render_screen"]
 
 
+FIRST_SCREEN_LINES = 40
+UNBROKEN = 1000
+
+
 def render_screen(report: schema.Report, screen: Screen, *, show_all: bool = False, top: int = 7) -> str:
-    """Return the report's text for that screen; at most 40 lines unless `show_all`."""
-    canvas = Canvas(screen)
-    header(canvas, report)
-    canvas.blank()
-    money(canvas, report)
-    canvas.blank()
-    hours(canvas, report)
-    canvas.blank()
-    shelves(canvas, report, top=len(report.actions) if show_all else top)
+    """Return the report's text for that screen; 40 lines hold the top 7 actions, `show_all` adds everything else."""
+    if show_all:
+        canvas = _first_screen(report, Canvas(screen, body_lines=UNBROKEN), top=len(report.actions), show_all=True)
+        details(canvas, report)
+        return canvas.text()
+    for body_lines in (3, 2, 1):
+        canvas = _first_screen(report, Canvas(screen, body_lines=body_lines), top=top, show_all=False)
+        if canvas.height <= FIRST_SCREEN_LINES:
+            break
+    return canvas.text()
+
+
+def _first_screen(report: schema.Report, canvas: Canvas, *, top: int, show_all: bool) -> Canvas:
+    for draw in (header, money, hours):
+        draw(canvas, report)
+        canvas.blank()
+    shelves(canvas, report, top=top)
     canvas.blank()
     footer(canvas, report, top=top, show_all=show_all)
-    if show_all:
-        details(canvas, report)
-    return canvas.text()
+    return canvas

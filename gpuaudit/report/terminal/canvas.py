@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gpuaudit.report.plain import printable
+from gpuaudit.report.terminal.wrapping import Piece, cut, flow, text_of, width_of, wrap
 
 if TYPE_CHECKING:
     from rich.text import Text
-
-Piece = str | tuple[str, str]  # text, or text and a rich style
 
 _ASCII = str.maketrans({
     "·": "-", "–": "-", "—": "-", "…": "~", "→": ">", "≤": "<", "✖": "x", "▲": "!", "█": "#", "▓": "=", "▒": "-",
@@ -47,9 +46,10 @@ class Screen:
 class Canvas:
     """Collects lines."""
 
-    def __init__(self, screen: Screen) -> None:
+    def __init__(self, screen: Screen, *, body_lines: int = 1) -> None:
         self.screen = screen
         self.width = screen.width
+        self.body_lines = body_lines
         self._lines: list[list[Piece]] = []
 
     def line(self, *pieces: Piece) -> None:
@@ -65,8 +65,31 @@ class Canvas:
         """Add a line with `right` at the right margin; the left part is cut to make room."""
         room = self.width - width_of(right) - 1
         fitted = fit(list(left), room)
-        gap = room - sum(width_of(_text(piece)) for piece in fitted)
+        gap = room - sum(width_of(text_of(piece)) for piece in fitted)
         self.line(*fitted, " " * (gap + 1), (right, style))
+
+    def row(self, head: Iterable[Piece], body: str, right: str = "") -> None:
+        """Add a text beside its head, broken into at most `body_lines` lines, with `right` at the first one's end."""
+        pieces = [*head]
+        indent = sum(width_of(printable(text_of(piece))) for piece in pieces)
+        room = self.width - indent - (width_of(right) + 1 if right else 0)
+        first, *rest = wrap(printable(body), max(room, 8), limit=self.body_lines)
+        self.columns([*pieces, first], right)
+        for line in rest:
+            self.line(" " * indent, line)
+
+    def parts(self, head: Iterable[Piece], parts: Iterable[str], *, separator: str = " · ") -> None:
+        """Add parts that stay whole, on at most two lines."""
+        pieces = [*head]
+        indent = sum(width_of(printable(text_of(piece))) for piece in pieces)
+        shown = [printable(part) for part in parts if part]
+        for number, line in enumerate(flow(shown, self.width - indent, limit=2, separator=separator)):
+            self.line(*(pieces if number == 0 else [" " * indent]), line)
+
+    @property
+    def height(self) -> int:
+        """Number of lines so far."""
+        return len(self._lines)
 
     def text(self) -> str:
         """Return all lines, painted."""
@@ -104,30 +127,11 @@ def fit(pieces: list[Piece], room: int) -> list[Piece]:
         words, style = piece if isinstance(piece, tuple) else (piece, "")
         words = printable(words)
         if width_of(words) > left:
-            fitted.append((_cut(words, left), style))
+            fitted.append((cut(words, left), style))
             break
         left -= width_of(words)
         fitted.append((words, style))
     return fitted
-
-
-def width_of(text: str) -> int:
-    """Return the number of terminal cells of a text."""
-    from rich.cells import cell_len
-
-    return cell_len(text)
-
-
-def _cut(text: str, room: int) -> str:
-    from rich.cells import set_cell_size
-
-    if room <= 0:
-        return ""
-    return set_cell_size(text, room - 1).rstrip() + "…"
-
-
-def _text(piece: Piece) -> str:
-    return piece[0] if isinstance(piece, tuple) else piece
 
 
 def dollars(amount: float | None) -> str:

@@ -29,14 +29,8 @@ def _findings(canvas: Canvas, findings: list[schema.FindingPart], title: str) ->
     _title(canvas, f"{title} ({len(findings)})")
     for finding in findings:
         amount = dollars(finding.savings.monthly.attributed) if finding.savings.monthly.attributed else ""
-        canvas.columns(
-            [
-                (f"  {finding.severity:<7}", STYLES.get(finding.severity, "")),
-                f"{finding.confidence:<12}",
-                finding.message,
-            ],
-            amount,
-        )
+        head = [(f"  {finding.severity:<7}", STYLES.get(finding.severity, "")), f"{finding.confidence:<12}"]
+        canvas.row(head, finding.message, amount)
         why = f"  [{finding.ignored.by}: {finding.ignored.reason}]" if finding.ignored else ""
         canvas.line((f"         {finding.id}{why}", "dim"))
 
@@ -70,11 +64,11 @@ def _not_judged(canvas: Canvas, rows: list[schema.NotEvaluated]) -> None:
     if rows:
         _title(canvas, "NOT JUDGED")
     for row in rows:
-        canvas.line(f"  {row.rule}: {', '.join(row.missing)}", (f" · {row.how}", "dim"))
+        canvas.row([f"  {row.rule}: "], f"{', '.join(row.missing)} · {row.how}")
 
 
 def _sources(canvas: Canvas, sources: list[schema.SourcePart]) -> None:
     if sources:
         _title(canvas, "SOURCES")
     for source in sources:
-        canvas.line(f"  {source.status:<8}", source.name, (f" · {source.detail}" if source.detail else "", "dim"))
+        canvas.row([f"  {source.status:<8}"], source.name + (f" · {source.detail}" if source.detail else ""))

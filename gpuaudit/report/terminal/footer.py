@@ -13,11 +13,11 @@ def footer(canvas: Canvas, report: schema.Report, *, top: int, show_all: bool) -
     _hidden(canvas, report, top=top, show_all=show_all)
     commands = []
     if report.actions:
-        commands.append("gpuaudit explain 1 --from report.json (-o json=report.json)")
+        commands.append("gpuaudit explain 1 --from SNAPSHOT|REPORT")
     if report.bill.unpriced_nodes or any("list price" in row.price_source for row in report.bill.by_pool):
         commands.append("gpuaudit prices --template")
     if commands:
-        canvas.line(("  Next  ", "bold"), "   ·   ".join(commands))
+        canvas.parts([("  Next  ", "bold")], commands, separator="   ·   ")
 
 
 def _owners(canvas: Canvas, rows: list[schema.UsageRow]) -> None:
@@ -31,7 +31,7 @@ def _owners(canvas: Canvas, rows: list[schema.UsageRow]) -> None:
         others = sum(row.gpu_hours or 0.0 for row in named[SHOWN_OWNERS:])
         parts.append(f"{len(named) - SHOWN_OWNERS} more {percent(others / total)}")
     parts += [f"{row.name.strip('()')} {percent((row.gpu_hours or 0.0) / total)}" for row in rest if row.gpu_hours]
-    canvas.line(("  OWNERS  ", "bold"), " · ".join(parts))
+    canvas.parts([("  OWNERS  ", "bold")], parts)
 
 
 def _not_judged(canvas: Canvas, rows: list[schema.NotEvaluated]) -> None:
@@ -41,10 +41,10 @@ def _not_judged(canvas: Canvas, rows: list[schema.NotEvaluated]) -> None:
     for row in rows:
         for fact in row.missing:
             missing[fact] = missing.get(fact, 0) + 1
-    reasons = ", ".join(
-        f"{count} want {fact.replace('_', ' ')}" for fact, count in sorted(missing.items(), key=lambda item: -item[1])
+    reasons = [f"{n} want {fact.replace('_', ' ')}" for fact, n in sorted(missing.items(), key=lambda item: -item[1])]
+    canvas.parts(
+        [("  NOT JUDGED  ", "bold")], [f"{plural(len(rows), 'rule')}: {reasons[0]}", *reasons[1:]], separator=", "
     )
-    canvas.line(("  NOT JUDGED  ", "bold"), f"{plural(len(rows), 'rule')}: {reasons}")
 
 
 def _hidden(canvas: Canvas, report: schema.Report, *, top: int, show_all: bool) -> None:
@@ -59,4 +59,4 @@ def _hidden(canvas: Canvas, report: schema.Report, *, top: int, show_all: bool) 
     if ignored:
         parts.append(f"{plural(ignored, 'finding')} ignored or exempt")
     if parts:
-        canvas.line("  ", " · ".join(parts), "" if show_all else " · see --all")
+        canvas.parts(["  "], [*parts, "" if show_all else "see --all"])

@@ -4,6 +4,7 @@ from datetime import datetime
 
 from gpuaudit import schema
 from gpuaudit.report.terminal.canvas import Canvas, percent, plural
+from gpuaudit.report.terminal.wrapping import Piece
 
 METRICS = {
     "sm_active": "SM activity",
@@ -22,14 +23,9 @@ def header(canvas: Canvas, report: schema.Report) -> None:
         parts.append(plural(cluster.mig_devices, "MIG device"))
     if owners:
         parts.append(plural(len(owners), "owner"))
-    canvas.line(
-        (f"gpuaudit {report.tool_version}", "bold"),
-        "   ",
-        (cluster.name, "bold cyan"),
-        f"   {_window(report.window)}   ",
-        " · ".join(parts),
-    )
-    canvas.line(" · ".join([_seen(report), *_blind(report), _prices(report)]))
+    head: list[Piece] = [(f"gpuaudit {report.tool_version}   ", "bold"), (f"{cluster.name}   ", "bold cyan")]
+    canvas.parts([*head, f"{_window(report.window)}   "], [" · ".join(parts)])
+    canvas.parts([], [_seen(report), *_blind(report), _prices(report.bill)])
 
 
 def _window(window: schema.WindowPart) -> str:
@@ -60,9 +56,11 @@ def _blind(report: schema.Report) -> list[str]:
     return blind
 
 
-def _prices(report: schema.Report) -> str:
-    total = report.bill.monthly
-    if not report.bill.by_pool:
+def _prices(bill: schema.Bill) -> str:
+    listed = [row for row in bill.by_pool if "list price" in row.price_source]
+    if not bill.by_pool:
         return "no prices"
-    listed = sum(row.usd_monthly or 0.0 for row in report.bill.by_pool if "list price" in row.price_source)
-    return f"prices {percent(listed / total)} list" if total and listed else "your prices"
+    if not listed or not bill.monthly:
+        return "your prices"
+    share = sum(row.usd_monthly or 0.0 for row in listed) / bill.monthly
+    return f"prices {percent(share)} list of {max(row.price_date for row in listed)}"

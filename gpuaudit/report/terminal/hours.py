@@ -28,8 +28,9 @@ def _bar(canvas: Canvas, buckets: schema.Buckets) -> None:
     if not total:
         canvas.line(f"  {'GPU-hours':<{LABEL}}", "none in this window")
         return
+    gap = "   " if canvas.width >= 90 else "  "
     words = [
-        (f"{word} {percent(value / total)}   ", style)
+        (f"{word} {percent(value / total)}{gap}", style)
         for word, value, _, style in known
         if value is not None and value > 0
     ]
@@ -54,7 +55,7 @@ def _holders(canvas: Canvas, report: schema.Report) -> None:
     if mean is not None:
         p95 = report.utilization.p95
         text = f"mean {percent(mean)} while held" + (f", p95 of hours {percent(p95)}" if p95 is not None else "")
-        canvas.line(f"  {'Utilization':<{LABEL}}", text, ("   yardstick: a fleet below 50 % is worth a look", "dim"))
+        canvas.parts([f"  {'Utilization':<{LABEL}}"], [text, "yardstick: below 50 % look closer"], separator="   ")
 
 
 def _waiting(canvas: Canvas, demand: schema.Demand) -> None:

@@ -39,7 +39,7 @@ def _bill(report: schema.Report) -> Block:
         notes = ["the node list was not read"]
     elif bill.monthly is None:
         notes = [f"none of {plural(report.cluster.gpu_nodes, 'GPU node')} has a price"]
-    return "BILL", _monthly(bill.monthly), [*notes, "instance hours of GPU nodes only"]
+    return "BILL", _monthly(bill.monthly), [*notes, "GPU node hours, nothing else"]
 
 
 def _removable(report: schema.Report) -> Block:

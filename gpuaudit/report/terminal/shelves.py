@@ -1,7 +1,8 @@
 """What a person can do: PROTECT, DO THIS WEEK, PLAN, FIND OUT; the rows add up to the headline."""
 
 from gpuaudit import schema
-from gpuaudit.report.terminal.canvas import Canvas, Piece
+from gpuaudit.report.terminal.canvas import Canvas
+from gpuaudit.report.terminal.wrapping import Piece
 
 SHELVES = (
     ("protect", "PROTECT", "users and jobs hurt now", "bold red"),
@@ -54,15 +55,11 @@ def _title(canvas: Canvas, title: str, note: str, style: str, *, money: bool) ->
 
 def _row(canvas: Canvas, action: schema.ActionPart, number: int) -> None:
     mark = {"protect": ("✖ ", "red"), "find_out": ("? ", "")}.get(action.shelf, ("  ", ""))
-    who = f"{action.owner}: " if action.owner and canvas.width >= NARROW else ""
-    left: list[Piece] = [f"{number:>3} ", mark, (who, "cyan"), action.text]
-    if canvas.width >= WIDE and action.pool:
-        left.append((f"   pool {action.pool} · {action.id}", "dim"))
+    who = f"{action.owner}: " if action.owner and action.owner not in action.text else ""
+    where = f" · pool {action.pool} · {action.id}" if canvas.width >= WIDE and action.pool else ""
     amount = f"{action.booked_monthly:,.0f}" if action.booked_monthly else ""
-    if canvas.width >= NARROW:
-        canvas.columns(left, f"{action.risk:<9}{action.effort:<7}{amount:>10}")
-    else:
-        canvas.columns(left, amount)
+    right = f"{action.risk:<9}{action.effort:<7}{amount:>10}" if canvas.width >= NARROW else amount
+    canvas.row([f"{number:>3} ", mark], f"{who}{action.text}{where}", right)
 
 
 def _sum(canvas: Canvas, report: schema.Report) -> None:
