@@ -58,6 +58,10 @@ class InventoryBuilder:
         """Say that the list of nodes could not be read: there is no bill."""
         self._state.listed_nodes = False
 
+    def nodes_read(self) -> None:
+        """Say that no more nodes and resource slices come: of pods on nodes without GPUs only sums are kept."""
+        self._state.nodes_complete = True
+
     def pods_read(self) -> None:
         """Say that no more pods come: events about pods that were not kept may be dropped as they come."""
         self._state.pods_complete = True

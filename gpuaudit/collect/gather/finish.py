@@ -192,7 +192,7 @@ def _tenants(found: Mapping[str, list[float]], roots: Mapping[str, Root]) -> tup
             pods=int(row[0]),
             cpu_cores=round(row[1], 3),
             memory_bytes=int(row[2]),
-            daemon=roots[workload].kind in ("DaemonSet", "Node"),
+            daemon=roots[workload].kind == "DaemonSet" or roots[workload].pinned,
         )
         for workload, row in sorted(found.items())
     )

@@ -49,7 +49,7 @@ def cluster_record(state: Gathered, nodes: Iterable[Node]) -> Cluster:
     """Return the cluster; `listed` only if its nodes were read."""
     return Cluster(
         name=state.cluster,
-        uid=state.uid,
+        uid=min(state.uids) if len(state.uids) == 1 else None,
         server=state.server,
         version=state.version,
         providers=tuple(sorted({node.provider for node in nodes if node.provider})),

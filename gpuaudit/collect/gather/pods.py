@@ -103,7 +103,6 @@ def _room_for_ended(state: Gathered) -> bool:
 
 def _fold(state: Gathered, pod: Pod, requests: Amounts, version: int) -> None:
     node = None if pod.status.phase in _ENDED else pod.spec.node_name or None
-    on_gpu_node = node is not None and (node in state.gpu_nodes or not state.kept.count("nodes"))
     state.fold.add(
         FoldedPod(
             namespace=pod.metadata.namespace,
@@ -112,9 +111,14 @@ def _fold(state: Gathered, pod: Pod, requests: Amounts, version: int) -> None:
             node=node,
             cpu_cores=requests.get("cpu", 0.0),
             memory_bytes=requests.get("memory", 0.0),
-            owner=_owner_key(state, pod.metadata) if on_gpu_node else "",
+            owner=_owner_key(state, pod.metadata) if _matters(state, node) else "",
         )
     )
+
+
+def _matters(state: Gathered, node: str | None) -> bool:
+    """Whether a node may have GPUs: then it counts whose its pods are."""
+    return node is not None and (node in state.gpu_nodes or not state.nodes_complete)
 
 
 def _owner_key(state: Gathered, meta: Meta) -> str:
@@ -135,7 +139,7 @@ def _take_evidence(state: Gathered, pod: Pod) -> None:
     ready = found is not None and found.status == "True"
     state.systems.add_pod(images, pod.spec.scheduler_name, pod.metadata.namespace, ready=ready)
     node = pod.spec.node_name
-    if node and (node in state.gpu_nodes or not state.kept.count("nodes")):
+    if node and _matters(state, node):
         agents = state.agents.setdefault(node, {})
         for key in agents_of(c.image or "" for c in pod.spec.containers or ()):
             agents[key] = ready or agents.get(key, False)

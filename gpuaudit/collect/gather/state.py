@@ -107,10 +107,10 @@ class Gathered:
     """The state of reading one cluster."""
 
     cluster: str
-    uid: str | None = None
     server: str | None = None
     version: str | None = None
     listed_nodes: bool = True
+    nodes_complete: bool = False  # all nodes and slices were read: pods elsewhere need no owner
     pods_complete: bool = False  # all pods were read: events about others can go
     kept: Kept = field(default_factory=Kept)
     pods: dict[tuple[str, str], KeptPod] = field(default_factory=dict)

@@ -111,11 +111,12 @@ def _take_slice(state: Gathered, _kind: Kind, item: Object) -> None:
 
 def _take_object(state: Gathered, kind: Kind, item: Object) -> None:
     """Take an object without a type of its own: a namespace is one."""
-    if kind == ("", "Namespace") and state.kept.wants("namespaces", item.metadata):
+    if kind != ("", "Namespace"):
+        return
+    if item.metadata.name == "kube-system" and item.metadata.uid:
+        state.uids.add(item.metadata.uid)
+    if state.kept.wants("namespaces", item.metadata):
         state.kept.put("namespaces", item.metadata, namespace_record(item, cluster=state.cluster))
-        if item.metadata.name == "kube-system" and item.metadata.uid:
-            state.uids.add(item.metadata.uid)
-            state.uid = item.metadata.uid
 
 
 def _take_workload(state: Gathered, kind: Kind, item: Object) -> None:

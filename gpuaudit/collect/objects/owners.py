@@ -21,6 +21,7 @@ class Root(NamedTuple):
     name: str
     listed: bool = True
     uid: str = ""
+    pinned: bool = False  # a static pod: its node runs it, it cannot move
 
     def id(self, cluster: str) -> str:
         """Return the workload's id."""
@@ -81,7 +82,8 @@ class Owners:
             if known is None:
                 return _unlisted(here, link, above, created)
             here, here_uid = known, above.uid
-        return Root(here.group, here.kind, here.namespace, here.name, uid=here_uid)
+        pinned = here.owner is not None and here.owner.kind == "Node"
+        return Root(here.group, here.kind, here.namespace, here.name, uid=here_uid, pinned=pinned)
 
 
 def controller(meta: Meta) -> OwnerReference | None:

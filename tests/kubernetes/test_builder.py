@@ -1,0 +1,140 @@
+"""Objects in any order, from several inputs, in any number."""
+
+import json
+import random
+
+from gpuaudit.collect.builder import InventoryBuilder
+from gpuaudit.collect.inventory import Inventory, join
+from tests.kubernetes.objects import GFD_A100, Tree, inventory, node, owned_by, pod, thing
+
+
+def from_inputs(*inputs: list[Tree]) -> Inventory:
+    builder = InventoryBuilder("c")
+    for objects in inputs:
+        builder.add_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}).encode())
+    return builder.finish()
+
+
+def versioned(item: Tree, version: int) -> Tree:
+    """The object under a resource version."""
+    return item | {"metadata": item["metadata"] | {"resourceVersion": str(version)}}
+
+
+def cluster() -> list[Tree]:
+    deployment = thing("Deployment", "web", "apps/v1", spec={"replicas": 1})
+    replicas = thing("ReplicaSet", "web-1", "apps/v1", owner=deployment)
+    owner = {"ownerReferences": [owned_by(replicas)]}
+    return [
+        thing("Namespace", "kube-system", namespace="", meta={"uid": "u-1", "namespace": ""}),
+        node(labels=GFD_A100, gpu=8),
+        node("n2"),
+        deployment,
+        replicas,
+        pod("g", requests={"gpu": "2", "cpu": "4", "memory": "1Gi"}, meta=owner),
+        pod("c1", requests={"cpu": "1500m", "memory": "2Gi"}, meta=owner),
+        pod("c2", requests={"cpu": "500m"}, meta=owner),
+        pod("c3", node_name="n2", requests={"cpu": "3"}),
+        pod("c4", requests={"cpu": "9"}, status={"phase": "Succeeded"}),
+    ]
+
+
+def test_every_pod_counts_on_its_node_and_only_gpu_pods_are_kept() -> None:
+    found = inventory(*cluster())
+    gpu, plain = found.nodes
+    assert [item.name for item in found.pods] == ["g"]
+    assert (gpu.cpu_requested_cores, gpu.memory_requested_bytes, gpu.pods_bound) == (6.0, 3 * 2**30, 3)
+    assert (plain.cpu_requested_cores, plain.pods_bound, plain.tenants) == (3.0, 1, ())
+    assert [(t.workload, t.pods, t.cpu_cores, t.daemon) for t in gpu.tenants] == [
+        ("c/Deployment/team/web", 2, 2.0, False)
+    ]
+    assert (found.clusters[0].uid, found.clusters[0].listed) == ("u-1", True)
+
+
+def test_the_order_of_objects_does_not_matter() -> None:
+    expected = inventory(*cluster())
+    for seed in range(8):
+        shuffled = cluster()
+        random.Random(seed).shuffle(shuffled)
+        assert inventory(*shuffled) == expected
+
+
+def test_the_same_objects_twice_count_once() -> None:
+    once, twice = inventory(*cluster()), from_inputs(cluster(), cluster())
+    assert (twice.nodes, twice.pods, twice.workloads) == (once.nodes, once.pods, once.workloads)
+    assert twice.notes[0].endswith("objects stand in more than one input; no two differed")
+
+
+def test_the_newer_of_two_inputs_counts_whichever_comes_first() -> None:
+    older = [versioned(pod("g", requests={"gpu": "2"}), 9), versioned(pod("c", requests={"cpu": "1"}), 9)]
+    newer = [
+        versioned(pod("g", requests={"gpu": "2"}, status={"phase": "Failed"}), 10),
+        versioned(pod("c", requests={"cpu": "5"}), 10),
+    ]
+    for inputs in ((older, newer), (newer, older)):
+        found = from_inputs([node(gpu=8)], *inputs)
+        assert not found.pods[0].holds
+        assert found.nodes[0].cpu_requested_cores == 5.0
+        assert "2 differed and the newer was used" in found.notes[0]
+
+
+def test_a_pod_that_ended_in_the_newer_input_leaves_its_node() -> None:
+    older, newer = pod("c", requests={"cpu": "4"}), pod("c", requests={"cpu": "4"}, status={"phase": "Succeeded"})
+    found = from_inputs([node(gpu=8), versioned(older, 1)], [versioned(newer, 2)])
+    assert (found.nodes[0].cpu_requested_cores, found.nodes[0].pods_bound) == (0.0, 0)
+
+
+def test_without_pods_their_sums_are_unknown() -> None:
+    found = inventory(node(labels=GFD_A100, gpu=8)).nodes[0]
+    assert (found.cpu_requested_cores, found.pods_bound, found.tenants) == (None, None, ())
+
+
+def test_pods_of_the_same_name_in_two_namespaces_are_two() -> None:
+    found = inventory(node(gpu=8), pod("x", requests={"cpu": "1"}), pod("x", namespace="other", requests={"cpu": "2"}))
+    assert found.nodes[0].cpu_requested_cores == 3.0
+
+
+def test_objects_of_two_clusters_are_noticed() -> None:
+    spaces = [thing("Namespace", "kube-system", meta={"uid": uid, "namespace": ""}) for uid in ("a", "b")]
+    builder = InventoryBuilder("c")
+    for space in spaces:
+        builder.add_text(json.dumps(space).encode())
+    assert builder.cluster_uids == {"a", "b"}
+    assert any("2 clusters are mixed" in note for note in builder.finish().notes)
+
+
+def test_the_newest_time_is_of_any_object() -> None:
+    event = thing(
+        "Event", "e", lastTimestamp="2026-11-23T16:45:13Z", involvedObject={"kind": "Node", "name": "n1"}, reason="X"
+    )
+    found = inventory(pod(requests={"gpu": "1"}, meta={"creationTimestamp": "2026-11-20T00:00:00Z"}), event)
+    assert found.newest
+    assert found.newest.isoformat() == "2026-11-23T16:45:13+00:00"
+    assert inventory(node()).newest is None
+
+
+def test_joined_clusters_keep_all_and_say_the_newest() -> None:
+    one = InventoryBuilder("a")
+    one.add_text(json.dumps(node()).encode())
+    both = join(
+        [one.finish(), inventory(pod(requests={"gpu": "1"}, meta={"creationTimestamp": "2026-11-20T00:00:00Z"}))]
+    )
+    assert [item.name for item in both.clusters] == ["a", "c"]
+    assert both.provides == ("nodes", "pods")
+    assert both.newest is not None
+
+
+def test_only_what_a_rule_may_need_is_kept_of_annotations_and_configuration() -> None:
+    secret = thing("ConfigMap", "app", data={"password": "x"})
+    mig = thing("ConfigMap", "default-mig-parted-config", data={"config.yaml": "version: v1\nmig-configs: {}\n"})
+    dashboard = thing(
+        "ConfigMap",
+        "d",
+        meta={"labels": {"grafana_dashboard": "1"}},
+        data={"d.json": '{"title":"GPU","x":[{"expr":"up"}]}'},
+    )
+    found = inventory(secret, mig, dashboard, thing("Secret", "s", data={"token": "x"}))
+    assert [item.name for item in found.custom_objects] == ["d", "default-mig-parted-config"]
+    assert json.loads(found.custom_objects[0].fields["dashboard.d.json"]) == {"titles": ["GPU"], "expressions": ["up"]}
+    assert {"dashboards", "mig_configs"} <= set(found.provides)
+    assert "1 Secret" in found.notes[0]
+    assert "token" not in repr(found)
