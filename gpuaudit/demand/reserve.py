@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from gpuaudit.cluster.nodes import Node
 from gpuaudit.cluster.snapshot import Snapshot
 from gpuaudit.cluster.workloads import Workload
-from gpuaudit.demand.free import empty_nodes, free_gpus, held_by_hour
+from gpuaudit.demand.free import empty_nodes, held_by_hour, lost_gpus
 from gpuaudit.demand.memory import once
 from gpuaudit.demand.stranding import stranding
 
 PoolZone = tuple[str, str | None, str | None]  # cluster, pool, zone
+Loads = Mapping[str, Sequence[float]]  # GPUs of each piece of work by node name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +36,7 @@ class Reserve:
 
 @once
 def reserve(snapshot: Snapshot) -> Mapping[PoolZone, Reserve]:
-    """Return the reserve by (cluster, pool, zone), for the most that each node held in the window."""
+    """Return the reserve by (cluster, pool, zone): for the work of now and of the window's busiest hour."""
     groups: dict[PoolZone, list[Node]] = defaultdict(list)
     for node in snapshot.gpu_nodes:
         groups[pool_zone(node)].append(node)
@@ -55,19 +56,19 @@ def usable(snapshot: Snapshot, node: Node) -> bool:
 
 
 def _reserve(snapshot: Snapshot, nodes: Sequence[Node]) -> Reserve:
-    loads = {node.name: _load(snapshot, node) for node in nodes}
-    free = {node.name: free_gpus(snapshot, node) or 0.0 for node in nodes if usable(snapshot, node)}
-    empty = [node.name for node in _keeping_order(snapshot, nodes) if node.name in free and not loads[node.name]]
+    room = {node.name: float(node.gpus - lost_gpus(node)) for node in nodes if usable(snapshot, node)}
+    now = {node.name: _load(snapshot, node) for node in nodes}
+    empty = [node.name for node in _keeping_order(snapshot, nodes) if node.name in room and not now[node.name]]
     surge = _surge(snapshot, nodes)
-    count = _fewest(loads, free, empty, surge)
-    held_back = _held_back(loads, _without(free, empty[count:] if count is not None else ()), surge)
-    fullest = max(loads, key=lambda name: (sum(loads[name]), name), default=None)
-    failure = sum(loads[fullest]) if fullest else 0.0
-    kept = empty[:count] if count is not None else [name for name in empty if name in held_back]
+    needed = max(_nodes_needed(loads, room, surge) for loads in (now, _peak(snapshot, nodes, now)))
+    kept = empty[: max(0, needed - sum(map(bool, now.values())))]
+    held_back = _held_back(now, _without(_free(now, room), [name for name in empty if name not in kept]), surge)
+    fullest = max(now, key=lambda name: (sum(now[name]), name), default=None)
+    failure = sum(now[fullest]) if fullest else 0.0
     return Reserve(
         gpus=sum(held_back.values()),
         nodes=len(kept),
-        covered=count is not None,
+        covered=_survives(now, _free(now, room), (), surge),
         fullest=fullest if failure else None,
         failure_gpus=failure,
         surge_gpus=sum(surge),
@@ -77,14 +78,36 @@ def _reserve(snapshot: Snapshot, nodes: Sequence[Node]) -> Reserve:
 
 
 def _load(snapshot: Snapshot, node: Node) -> list[float]:
-    """GPUs of each pod on the node, the largest first; what its peak held beyond them as one piece."""
+    """GPUs of each pod on the node, the largest first; a holding of unknown size fills the node."""
     pods = snapshot.holders(node)
     if any(pod.gpus is None for pod in pods):
         return [float(node.gpus)]
-    sizes = sorted((pod.gpus or 0.0 for pod in pods), reverse=True)
-    peak = held_by_hour(snapshot).peak(node.key) or 0.0
-    more = math.ceil(min(float(node.gpus), peak) - sum(sizes) - 0.05)  # an hour's mean is seldom a whole number
-    return sorted([*sizes, float(more)], reverse=True) if more > 0 else sizes
+    return sorted((pod.gpus or 0.0 for pod in pods), reverse=True)
+
+
+def _peak(snapshot: Snapshot, nodes: Sequence[Node], now: Loads) -> Loads:
+    """GPUs held on each node in the hour when most were held on all of them, each node's as one piece."""
+    hours = held_by_hour(snapshot).by_hour.values()
+    peak = max(hours, key=lambda held: sum(held.get(node.key, 0.0) for node in nodes), default={})
+    return {
+        node.name: now[node.name] if node.key not in peak else [peak[node.key]] if peak[node.key] > 0 else []
+        for node in nodes
+    }
+
+
+def _nodes_needed(loads: Loads, room: Mapping[str, float], surge: Sequence[float]) -> int:
+    """Return how many nodes the work and its reserve need; empty ones that could take nothing are not needed."""
+    free = _free(loads, room)
+    empty = sorted(name for name in room if not loads[name])
+    count = _fewest(loads, free, empty, surge)
+    if count is None:
+        held_back = _held_back(loads, free, surge)
+        count = sum(name in held_back for name in empty)
+    return sum(map(bool, loads.values())) + count
+
+
+def _free(loads: Loads, room: Mapping[str, float]) -> dict[str, float]:
+    return {name: max(0.0, gpus - sum(loads[name])) for name, gpus in room.items()}
 
 
 def _keeping_order(snapshot: Snapshot, nodes: Sequence[Node]) -> list[Node]:
@@ -96,9 +119,7 @@ def _keeping_order(snapshot: Snapshot, nodes: Sequence[Node]) -> list[Node]:
     )
 
 
-def _fewest(
-    loads: Mapping[str, Sequence[float]], free: Mapping[str, float], empty: Sequence[str], surge: Sequence[float]
-) -> int | None:
+def _fewest(loads: Loads, free: Mapping[str, float], empty: Sequence[str], surge: Sequence[float]) -> int | None:
     """Return how many of the empty nodes, the first ones, the others need for any one to fail; None = all do not do."""
     if not _survives(loads, free, (), surge):
         return None
@@ -112,17 +133,13 @@ def _fewest(
     return low
 
 
-def _survives(
-    loads: Mapping[str, Sequence[float]], free: Mapping[str, float], without: Sequence[str], surge: Sequence[float]
-) -> bool:
+def _survives(loads: Loads, free: Mapping[str, float], without: Sequence[str], surge: Sequence[float]) -> bool:
     """Whether every node that holds work may fail: its pods and the surge fit, each on one of the other nodes."""
     room = _without(free, without)
     return all(_packed([*loads.get(name, ()), *surge], _without(room, (name,)))[0] for name in _failing(loads, room))
 
 
-def _held_back(
-    loads: Mapping[str, Sequence[float]], free: Mapping[str, float], surge: Sequence[float]
-) -> dict[str, float]:
+def _held_back(loads: Loads, free: Mapping[str, float], surge: Sequence[float]) -> dict[str, float]:
     """GPUs that each node would give when another one fails; pieces that fit nowhere hold nothing back."""
     held: dict[str, float] = {}
     for name in _failing(loads, free):
@@ -133,7 +150,7 @@ def _held_back(
     return dict(sorted(held.items()))
 
 
-def _failing(loads: Mapping[str, Sequence[float]], room: Mapping[str, float]) -> list[str]:
+def _failing(loads: Loads, room: Mapping[str, float]) -> list[str]:
     """Of nodes with the same work, the one whose own room is missed most; no node at all where nothing is held."""
     worst: dict[tuple[float, ...], str] = {}
     for name in sorted(loads, key=lambda name: (room.get(name, 0.0), name)):
