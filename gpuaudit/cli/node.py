@@ -23,7 +23,7 @@ def node(
 ) -> None:
     """Print what this host's driver and network tell: GPUs, MIG, NVLink, PCIe, RDMA. Reads only; needs no cluster."""
     from gpuaudit.cli.outputs import put, sinks
-    from gpuaudit.collect.host import read_host
+    from gpuaudit.collect.this_host import read_host
     from gpuaudit.report.node import render_json, render_terminal
     from gpuaudit.report.plain import printable
     from gpuaudit.report.terminal import Screen

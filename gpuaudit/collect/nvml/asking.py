@@ -28,7 +28,7 @@ class Asking:
             return value if read is None else read(value)
         except self.nvml.NVMLError as error:
             self._refused(field, error)
-        except (AttributeError, ValueError, TypeError, UnicodeDecodeError) as error:
+        except (AttributeError, ValueError, TypeError, self.nvml.NVMLLibraryMismatchError) as error:
             # a binding older than the call, or an answer that is not what the header promises
             self.unknown[field] = f"{function}: {error}"[:200]
         return None

@@ -11,6 +11,8 @@ MIB = 1 << 20
 NO_INSTANCE = 0xFFFFFFFF
 _CONTAINER = re.compile(r"([0-9a-f]{64})")
 _POD = re.compile(r"pod([0-9a-f]{8}[-_][0-9a-f]{4}[-_][0-9a-f]{4}[-_][0-9a-f]{4}[-_][0-9a-f]{12})")
+VERSIONS = ("_v3", "_v2")  # the unversioned name refuses a driver that lacks the newest
+MISSING = "function not in this driver"
 _KINDS = {
     "compute": "nvmlDeviceGetComputeRunningProcesses",
     "graphics": "nvmlDeviceGetGraphicsRunningProcesses",
@@ -24,7 +26,7 @@ def read_processes(asking: Asking, handle: Any, *, proc: Path = Path("/proc")) -
     found: dict[tuple[int, int | None], ProcessFacts] = {}
     answered = False
     for kind, function in _KINDS.items():
-        rows = asking.fact(f"processes.{kind}", function, handle)
+        rows = _rows(asking, f"processes.{kind}", function, handle)
         answered = answered or rows is not None
         for row in rows or ():
             instance = _instance(row, "gpuInstanceId")
@@ -32,6 +34,18 @@ def read_processes(asking: Asking, handle: Any, *, proc: Path = Path("/proc")) -
     if not answered:
         return None
     return tuple(found[key] for key in sorted(found, key=lambda item: (item[0], item[1] or -1)))
+
+
+def _rows(asking: Asking, field: str, function: str, handle: Any) -> Any:
+    """Ask the newest version of a call that the driver has."""
+    for version in VERSIONS:
+        rows = asking.fact(field, function + version, handle)
+        if rows is not None:
+            asking.unknown.pop(field, None)
+            return rows
+        if asking.unknown[field] != MISSING:
+            break
+    return None
 
 
 def container_of(cgroup: str) -> tuple[str | None, str | None]:

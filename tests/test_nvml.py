@@ -1,0 +1,178 @@
+"""NVML through the real nvidia-ml-py, against a stand-in library in C that plays scenarios."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gpuaudit.collect.nvml.processes import container_of
+from tests.nvml import scenarios
+
+ROOT = Path(__file__).parents[1]
+POD = "1234abcd-0000-1111-2222-333344445555"
+SOURCE = Path(__file__).parent / "nvml" / "standin.c"
+
+
+@pytest.fixture(scope="session")
+def libraries(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    compiler = shutil.which("cc") or shutil.which("gcc")
+    if compiler is None:
+        pytest.skip("no C compiler here to build the NVML stand-in")
+    built = {}
+    for name, flags in (("new", []), ("old", ["-DOLD_DRIVER"])):
+        folder = tmp_path_factory.mktemp(f"nvml-{name}")
+        command = [compiler, "-shared", "-fPIC", "-O1", "-w", *flags, "-o", folder / "libnvidia-ml.so.1", SOURCE]
+        subprocess.run(command, check=True)
+        built[name] = folder
+    return built
+
+
+def node(libraries: dict[str, Path], tmp_path: Path, scenario: str, *options: str, driver: str = "new") -> Any:
+    file = tmp_path / "scenario.txt"
+    file.write_text(scenario)
+    environment = os.environ | {"LD_LIBRARY_PATH": str(libraries[driver]), "NVML_SCENARIO": str(file)}
+    done = subprocess.run(
+        [sys.executable, "-m", "gpuaudit", "node", *options],
+        capture_output=True,
+        text=True,
+        env=environment,
+        cwd=ROOT,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout if "terminal" in options else json.loads(done.stdout)
+
+
+def test_eight_a100_with_mixed_mig(libraries: dict[str, Path], tmp_path: Path) -> None:
+    facts = node(libraries, tmp_path, scenarios.a100x8_mixed())
+    assert (facts["schema"], facts["driver"], facts["cuda"]) == ("gpuaudit.node/v1", "580.65.06", "13.0")
+    gpus = facts["gpus"]
+    assert len(gpus) == 8
+    placed = [(item["profile"], item["start"], item["size"]) for item in gpus[0]["instances"]]
+    assert placed == [("3g.40gb", 4, 4), ("2g.20gb", 0, 2), ("1g.10gb", 2, 1), ("1g.10gb", 3, 1)]
+    assert [item["memory_used_mib"] for item in gpus[0]["instances"]] == [100, 200, 300, 400]
+    possible = {profile["name"]: profile["placements"] for profile in gpus[0]["profiles"]}
+    assert possible["3g.40gb"] == [[0, 4], [4, 4]]
+    assert possible["1g.10gb"] == [[start, 1] for start in range(7)]
+    assert gpus[2]["processes"][0] | {"name": None} == {
+        "pid": 4242,
+        "kind": "compute",
+        "name": None,
+        "container": None,
+        "pod_uid": None,
+        "memory_mib": 30000.0,
+        "sm_utilization": 0.7,
+        "gpu_instance_id": None,
+        "compute_instance_id": None,
+    }
+    assert gpus[2]["samples"]["gpu"] == {"count": 3, "seconds": 2.0, "mean": 0.8, "max": 0.9}
+    assert len(gpus[3]["nvlinks"]) == 12
+    assert set(gpus[3]["peers"].values()) == {"NVLINK"}
+    assert gpus[3]["serial"] is None
+    assert gpus[3]["clocks"]["limited_by"] == ["GpuIdle"]
+
+
+def test_serials_only_when_asked_for(libraries: dict[str, Path], tmp_path: Path) -> None:
+    assert node(libraries, tmp_path, scenarios.h100_mig_off(), "--serials")["gpus"][0]["serial"]
+
+
+def test_health_of_an_h100(libraries: dict[str, Path], tmp_path: Path) -> None:
+    (gpu,) = node(libraries, tmp_path, scenarios.h100_mig_off())["gpus"]
+    assert (gpu["mig_current"], gpu["instances"], gpu["profiles"]) == (False, [], [])
+    assert gpu["clocks"]["limited_by"] == ["HwSlowdown", "SwThermalSlowdown"]
+    assert gpu["faults"]["remap_failure"] is True
+    assert gpu["faults"]["aggregate_uncorrected"] == 4
+    assert (gpu["pcie"]["width"], gpu["pcie"]["max_width"]) == (8, 16)
+    assert gpu["processes"] == []
+
+
+def test_a_lost_gpu_does_not_take_the_others_along(libraries: dict[str, Path], tmp_path: Path) -> None:
+    facts = node(libraries, tmp_path, scenarios.lost())
+    first, second = facts["gpus"]
+    assert (first["lost"], first["name"]) == (True, None)
+    assert (second["lost"], second["utilization"]) == (True, None)
+    assert second["memory_total_mib"] == 81920
+    assert "does not answer" in facts["notes"][0]
+
+
+def test_all_unsupported_is_all_unknown(libraries: dict[str, Path], tmp_path: Path) -> None:
+    (gpu,) = node(libraries, tmp_path, scenarios.unsupported())["gpus"]
+    for field in ("uuid", "name", "utilization", "memory_used_mib", "mig_current"):
+        assert gpu[field] is None
+        assert gpu["unknown"][field] == "not supported"
+    assert gpu["power"]["draw_watts"] is None
+    assert gpu["lost"] is False
+
+
+def test_an_old_driver_lacks_symbols_and_still_tells_what_it_can(libraries: dict[str, Path], tmp_path: Path) -> None:
+    facts = node(libraries, tmp_path, scenarios.a100x8_mixed(), driver="old")
+    gpu = facts["gpus"][0]
+    assert gpu["memory_used_mib"] == 4
+    assert gpu["profiles"][0]["placements"]
+    assert gpu["clocks"]["limited_by"] == ["GpuIdle"]
+    assert gpu["processes"] is None
+    assert gpu["unknown"]["faults.remapped"] == "function not in this driver"
+
+
+def test_inside_a_mig_container_what_is_refused_is_unknown(libraries: dict[str, Path], tmp_path: Path) -> None:
+    (gpu,) = node(libraries, tmp_path, scenarios.forbidden())["gpus"]
+    (device,) = gpu["instances"]
+    assert (device["profile"], device["uuid"], device["start"]) == ("1g.10gb", "MIG-0-7", None)
+    assert gpu["processes"] is None
+    assert gpu["unknown"]["profiles.placements"] == "no permission"
+    assert all(profile["placements"] == [] for profile in gpu["profiles"])
+
+
+def test_a_vgpu_says_so(libraries: dict[str, Path], tmp_path: Path) -> None:
+    (gpu,) = node(libraries, tmp_path, scenarios.vgpu())["gpus"]
+    assert gpu["virtualization"] == "vgpu"
+    assert gpu["power"]["draw_watts"] is None
+
+
+def test_values_that_no_header_promises_are_kept_as_numbers_or_dropped(
+    libraries: dict[str, Path], tmp_path: Path
+) -> None:
+    (gpu,) = node(libraries, tmp_path, scenarios.strange())["gpus"]
+    assert (gpu["architecture"], gpu["virtualization"], gpu["utilization"]) == ("99", "77", None)
+    assert gpu["clocks"]["limited_by"] == ["unknown bits 0x10000000000"]
+
+
+def test_the_drawing_shows_layout_and_topology(libraries: dict[str, Path], tmp_path: Path) -> None:
+    text = node(libraries, tmp_path, scenarios.a100x8_mixed(), "-o", "terminal")
+    assert "2g.20gb" in text
+    assert "NVLINK" in text
+    assert "\x1b" not in text
+
+
+def test_without_a_driver_there_are_no_gpus_a_note_and_exit_0(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "gpuaudit", "node", "-o", "json"],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env=os.environ | {"LD_LIBRARY_PATH": str(tmp_path)},
+        check=False,
+    )
+    facts = json.loads(done.stdout)
+    if facts["driver"] is not None:
+        pytest.skip("this host has an NVIDIA driver")
+    assert (done.returncode, facts["gpus"]) == (0, [])
+    assert done.stderr.startswith("note: ")
+
+
+@pytest.mark.parametrize(
+    ("text", "container", "pod"),
+    [
+        ("0::/\n", None, None),
+        (f"0::/kubepods.slice/kubepods-pod{POD.replace('-', '_')}.slice/cri-containerd-{'a' * 64}.scope", "a" * 64, POD),
+        (f"11:memory:/kubepods/burstable/pod{POD}/{'b' * 64}\n", "b" * 64, POD),
+        (f"12:devices:/docker/{'c' * 64}\n", "c" * 64, None),
+    ],
+)  # fmt: skip
+def test_a_process_is_joined_to_its_container_by_cgroup(text: str, container: str | None, pod: str | None) -> None:
+    assert container_of(text) == (container, pod)
