@@ -13,20 +13,18 @@ __all__ = ["Screen", "render_screen"]
 
 
 FIRST_SCREEN_LINES = 40
-UNBROKEN = 1000
+UNBOUNDED = 1_000_000
 
 
 def render_screen(report: schema.Report, screen: Screen, *, show_all: bool = False, top: int = 7) -> str:
     """Return the report's text for that screen; 40 lines hold the top 7 actions, `show_all` adds everything else."""
     if show_all:
-        canvas = _first_screen(report, Canvas(screen, body_lines=UNBROKEN), top=len(report.actions), show_all=True)
+        canvas = _first_screen(report, Canvas(screen, spare_lines=UNBOUNDED), top=len(report.actions), show_all=True)
         details(canvas, report)
         return canvas.text()
-    for body_lines in (3, 2, 1):
-        canvas = _first_screen(report, Canvas(screen, body_lines=body_lines), top=top, show_all=False)
-        if canvas.height <= FIRST_SCREEN_LINES:
-            break
-    return canvas.text()
+    tight = _first_screen(report, Canvas(screen), top=top, show_all=False)
+    spare = max(0, FIRST_SCREEN_LINES - tight.height)
+    return _first_screen(report, Canvas(screen, spare_lines=spare), top=top, show_all=False).text()
 
 
 def _first_screen(report: schema.Report, canvas: Canvas, *, top: int, show_all: bool) -> Canvas:

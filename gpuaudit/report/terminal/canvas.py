@@ -46,10 +46,10 @@ class Screen:
 class Canvas:
     """Collects lines."""
 
-    def __init__(self, screen: Screen, *, body_lines: int = 1) -> None:
+    def __init__(self, screen: Screen, *, spare_lines: int = 0) -> None:
         self.screen = screen
         self.width = screen.width
-        self.body_lines = body_lines
+        self._spare_lines = spare_lines  # how many more lines the bodies of rows may take
         self._lines: list[list[Piece]] = []
 
     def line(self, *pieces: Piece) -> None:
@@ -69,11 +69,12 @@ class Canvas:
         self.line(*fitted, " " * (gap + 1), (right, style))
 
     def row(self, head: Iterable[Piece], body: str, right: str = "") -> None:
-        """Add a text beside its head, broken into at most `body_lines` lines, with `right` at the first one's end."""
+        """Add a text beside its head, on as many lines as may be spared, with `right` at the first one's end."""
         pieces = [*head]
         indent = sum(width_of(printable(text_of(piece))) for piece in pieces)
         room = self.width - indent - (width_of(right) + 1 if right else 0)
-        first, *rest = wrap(printable(body), max(room, 8), limit=self.body_lines)
+        first, *rest = wrap(printable(body), max(room, 8), limit=1 + self._spare_lines)
+        self._spare_lines -= len(rest)
         self.columns([*pieces, first], right)
         for line in rest:
             self.line(" " * indent, line)

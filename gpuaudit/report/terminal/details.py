@@ -2,6 +2,7 @@
 
 from gpuaudit import schema
 from gpuaudit.report.terminal.canvas import Canvas, dollars, percent
+from gpuaudit.report.terminal.wrapping import Piece
 
 STYLES = {"high": "bold red", "medium": "yellow", "low": "", "info": "dim"}
 
@@ -29,7 +30,10 @@ def _findings(canvas: Canvas, findings: list[schema.FindingPart], title: str) ->
     _title(canvas, f"{title} ({len(findings)})")
     for finding in findings:
         amount = dollars(finding.savings.monthly.attributed) if finding.savings.monthly.attributed else ""
-        head = [(f"  {finding.severity:<7}", STYLES.get(finding.severity, "")), f"{finding.confidence:<12}"]
+        head: list[Piece] = [
+            (f"  {finding.severity:<7}", STYLES.get(finding.severity, "")),
+            f"{finding.confidence:<12}",
+        ]
         canvas.row(head, finding.message, amount)
         why = f"  [{finding.ignored.by}: {finding.ignored.reason}]" if finding.ignored else ""
         canvas.line((f"         {finding.id}{why}", "dim"))

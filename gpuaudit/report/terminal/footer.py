@@ -17,7 +17,7 @@ def footer(canvas: Canvas, report: schema.Report, *, top: int, show_all: bool) -
     if report.bill.unpriced_nodes or any("list price" in row.price_source for row in report.bill.by_pool):
         commands.append("gpuaudit prices --template")
     if commands:
-        canvas.parts([("  Next  ", "bold")], commands, separator="   ·   ")
+        canvas.parts([("  Next  ", "bold")], commands, separator="  ·  ")
 
 
 def _owners(canvas: Canvas, rows: list[schema.UsageRow]) -> None:
@@ -59,4 +59,5 @@ def _hidden(canvas: Canvas, report: schema.Report, *, top: int, show_all: bool) 
     if ignored:
         parts.append(f"{plural(ignored, 'finding')} ignored or exempt")
     if parts:
-        canvas.parts(["  "], [*parts, "" if show_all else "see --all"])
+        parts[-1] += "" if show_all else " (--all)"
+        canvas.parts(["  "], parts)

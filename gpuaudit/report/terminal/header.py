@@ -4,7 +4,7 @@ from datetime import datetime
 
 from gpuaudit import schema
 from gpuaudit.report.terminal.canvas import Canvas, percent, plural
-from gpuaudit.report.terminal.wrapping import Piece
+from gpuaudit.report.terminal.wrapping import Piece, text_of, width_of
 
 METRICS = {
     "sm_active": "SM activity",
@@ -24,7 +24,13 @@ def header(canvas: Canvas, report: schema.Report) -> None:
     if owners:
         parts.append(plural(len(owners), "owner"))
     head: list[Piece] = [(f"gpuaudit {report.tool_version}   ", "bold"), (f"{cluster.name}   ", "bold cyan")]
-    canvas.parts([*head, f"{_window(report.window)}   "], [" · ".join(parts)])
+    head.append(_window(report.window))
+    fleet = " · ".join(parts)
+    if sum(width_of(text_of(piece)) for piece in head) + 3 + width_of(fleet) <= canvas.width:
+        canvas.line(*head, "   ", fleet)
+    else:
+        canvas.line(*head)
+        canvas.line(fleet)
     canvas.parts([], [_seen(report), *_blind(report), _prices(report.bill)])
 
 

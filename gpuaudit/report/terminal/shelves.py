@@ -67,7 +67,7 @@ def _sum(canvas: Canvas, report: schema.Report) -> None:
     if booked is None:
         return
     p95 = report.plan.savings_monthly.p95
-    left: list[Piece] = [(f"      booked plan {report.plan.hash}, the sum of the rows above", "dim")]
+    left: list[Piece] = [(f"      booked plan {report.plan.hash[:8]}, the sum of the rows above", "dim")]
     canvas.columns(left, f"$ {booked:>10,.0f}", style="bold")
     if p95 is not None and p95 > booked:
         canvas.columns([("      possible beyond, not booked", "dim")], f"$ {p95 - booked:>10,.0f}")
