@@ -169,10 +169,10 @@ def test_without_a_driver_there_are_no_gpus_a_note_and_exit_0(tmp_path: Path) ->
     ("text", "container", "pod"),
     [
         ("0::/\n", None, None),
-        (f"0::/kubepods.slice/kubepods-pod{POD.replace('-', '_')}.slice/cri-containerd-{'a' * 64}.scope", "a" * 64, POD),
+        (f"0::/kubepods.slice/kubepods-pod{POD.replace('-', '_')}.slice/cri-{'a' * 64}.scope", "a" * 64, POD),
         (f"11:memory:/kubepods/burstable/pod{POD}/{'b' * 64}\n", "b" * 64, POD),
         (f"12:devices:/docker/{'c' * 64}\n", "c" * 64, None),
     ],
-)  # fmt: skip
+)
 def test_a_process_is_joined_to_its_container_by_cgroup(text: str, container: str | None, pod: str | None) -> None:
     assert container_of(text) == (container, pod)
