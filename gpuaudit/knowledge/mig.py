@@ -141,6 +141,11 @@ def parse_resource(resource: str) -> str | None:
     return canonical(resource) if resource.startswith(_file().resource_prefix) else None
 
 
+def resource(row: MigProfile) -> str:
+    """Return the extended resource that a pod requests for an instance of this profile."""
+    return _file().resource_prefix + row.k8s.removeprefix("mig-")
+
+
 def stock_layouts(gpu: MigGpu) -> Mapping[str, Mapping[str, int]]:
     """Return mig-parted's named configurations that fit this GPU: instances per GPU, by profile name."""
     return {row.name: row.devices for row in _file().stock if gpu.key in row.gpus}
