@@ -18,21 +18,27 @@ def explain(
         str, typer.Argument(metavar="ID", help="A finding's or an action's id, or an action's number on screen.")
     ],
     source: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--from", metavar="FILE", help="A report (-o json=FILE) or a snapshot; `demo` is the built-in one."
         ),
-    ],
+    ] = None,
     prices: options.Prices = None,
     config: options.ConfigFile = None,
 ) -> None:
     """Explain a finding or an action: evidence, queries, arithmetic, what would refute it, how to exempt it."""
     from gpuaudit.cli.outputs import write_stdout
     from gpuaudit.cli.running import checked_rules, settings
+    from gpuaudit.errors import UserError
     from gpuaudit.report.explain import explain as explained
+    from gpuaudit.report.terminal import Screen
 
+    if source is None:
+        raise UserError(
+            "nothing to explain from", hint="give --from FILE: a report (-o json=FILE) or a snapshot (--save FILE)"
+        )
     rules = checked_rules(settings({}, config))
-    write_stdout(explained(_report(source, prices, config), id, rules))
+    write_stdout(explained(_report(source, prices, config), id, rules, width=Screen.of_stdout().width))
 
 
 def _report(source: str, prices: Path | None, config: Path | None) -> "Report":

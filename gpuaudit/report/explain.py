@@ -2,8 +2,11 @@
 
 import difflib
 import json
+import re
 import shlex
+import textwrap
 from collections.abc import Iterator, Mapping
+from datetime import date, timedelta
 
 from gpuaudit import schema
 from gpuaudit.errors import UserError
@@ -12,29 +15,43 @@ from gpuaudit.rule import Rule
 
 HOURS_PER_MONTH = 730
 REFUTED = "refuted if"
+COPIED = ("kubectl ", "query: ", "name = ", "gpuaudit ")
+EXEMPTION = timedelta(days=90)  # proposed length; long enough to act, short enough to be looked at again
 ANNOTATED = {"Deployment", "StatefulSet", "DaemonSet", "Job", "CronJob", "Pod", "Namespace"}  # kinds of the core API
 
 
-def explain(report: schema.Report, name: str, rules: Mapping[str, Rule]) -> str:
+def explain(report: schema.Report, name: str, rules: Mapping[str, Rule], *, width: int = 100) -> str:
     """Return the explanation of a finding's id, an action's id, or an action's number on the screen.
 
-    UserError when the report has no such thing.
+    Prose is broken at `width` characters; what is meant to be copied stays whole. UserError when the report has no
+    such thing.
     """
     findings = {finding.id: finding for finding in report.findings}
     actions = {action.id: action for action in report.actions}
     if name.isdigit() and 1 <= int(name) <= len(report.actions):
         name = report.actions[int(name) - 1].id
     if name in actions:
-        return _lines(_action(actions[name], findings))
+        return _lines(_action(actions[name], findings), width)
     if name in findings:
-        return _lines(_finding(report, findings[name], rules.get(findings[name].rule)))
+        return _lines(_finding(report, findings[name], rules.get(findings[name].rule)), width)
     close = difflib.get_close_matches(name, [*findings, *actions], n=2, cutoff=0.5)
     hint = f"did you mean {' or '.join(close)}?" if close else "gpuaudit scan --all lists the ids"
     raise UserError(f"the report has no finding or action {name!r}", hint=hint)
 
 
-def _lines(lines: Iterator[str]) -> str:
-    return "\n".join(line.rstrip() for line in lines) + "\n"
+def _lines(lines: Iterator[str], width: int) -> str:
+    return "\n".join(part for line in lines for part in _broken(line.rstrip(), width)) + "\n"
+
+
+def _broken(line: str, width: int) -> list[str]:
+    """Break a line under its second column, or a little indented; not what is there to be copied."""
+    start = line.lstrip()
+    if start.startswith(COPIED) or len(line) <= width:
+        return [line]
+    margin = len(line) - len(start)
+    column = re.match(r"\s*(\S+ )*\S+ {2,}", line)
+    indent = column.end() if column and column.end() <= width // 2 else margin + 4 if margin else 0
+    return textwrap.wrap(line, width, subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False)
 
 
 def _action(action: schema.ActionPart, findings: Mapping[str, schema.FindingPart]) -> Iterator[str]:
@@ -48,12 +65,15 @@ def _action(action: schema.ActionPart, findings: Mapping[str, schema.FindingPart
         yield f"  pool    {printable(action.pool)}"
     yield f"  risk    {action.risk}"
     yield f"  effort  {action.effort}"
-    yield f"  booked  {_usd(action.booked_monthly)} a month, the sum of:"
+    booked = action.booked_monthly
+    yield f"  booked  {_usd(booked)} a month, the sum of:" if booked else "  booked  no cash"
     for name in action.findings:
         finding = findings[name]
-        yield f"    {_usd(finding.savings.monthly.attributed):>14}  {name}  {printable(finding.message)}"
+        amount = f"{_usd(finding.savings.monthly.attributed):>12}  " if booked else ""
+        yield f"    {amount}{name}  {printable(finding.message)}"
     yield ""
-    yield f"Each in full: gpuaudit explain {action.findings[0]} --from FILE"
+    yield "One of them in full:"
+    yield f"  gpuaudit explain {action.findings[0]} --from FILE"
 
 
 def _finding(report: schema.Report, finding: schema.FindingPart, rule: Rule | None) -> Iterator[str]:
@@ -66,7 +86,7 @@ def _finding(report: schema.Report, finding: schema.FindingPart, rule: Rule | No
     yield from _arithmetic(report, finding)
     yield from _refutation(finding)
     yield from _act(finding)
-    yield from _exempt(finding)
+    yield from _exempt(finding, (report.taken_at + EXEMPTION).date())
     if rule is not None:
         yield f"The rule's page: gpuaudit rules {rule.name}"
 
@@ -107,10 +127,10 @@ def _arithmetic(report: schema.Report, finding: schema.FindingPart) -> Iterator[
     yield "Arithmetic"
     if monthly.attributed:
         yield from _pool_lines(report, finding)
-        yield f"  bill before                 {_usd(plan.before.monthly):>16}  {plan.before.nodes:g} nodes on average"
-        yield f"  bill after the booked plan  {_usd(plan.after.monthly):>16}  {plan.after.nodes:g} nodes"
-        yield f"  booked plan {plan.hash}  {_usd(plan.savings_monthly.booked):>12}  before less after"
-        yield f"  of it, this finding         {_usd(monthly.attributed):>16}  attributed: findings add up to the plan"
+        yield _sum("bill", plan.before.monthly, f"{plan.before.nodes:,.4g} nodes on average")
+        yield _sum("bill after the booked plan", plan.after.monthly, f"{plan.after.nodes:,.4g} nodes")
+        yield _sum(f"booked plan {plan.hash[:8]}", plan.savings_monthly.booked, "the one less the other")
+        yield _sum("of it, this finding", monthly.attributed, "attributed: the findings add up to the plan")
     elif finding.ignored is not None:
         yield "  nothing is booked: it was opted out of, and stays in the bill"
     elif finding.savings.ledger == "capacity":
@@ -120,19 +140,28 @@ def _arithmetic(report: schema.Report, finding: schema.FindingPart) -> Iterator[
     else:
         yield "  no money is claimed"
     if monthly.standalone is not None:
-        yield f"  acted on alone              {_usd(monthly.standalone):>16}  standalone, not to be added to others"
+        yield _sum("acted on alone", monthly.standalone, "standalone: not to be added to others")
     yield ""
 
 
 def _pool_lines(report: schema.Report, finding: schema.FindingPart) -> Iterator[str]:
-    names = set(finding.subject.name.split("/")) | {finding.act.target if finding.act else ""}
-    for row in report.bill.by_pool:
-        if row.cluster == finding.subject.cluster and (row.pool in names or row.instance_type in names) and row.nodes:
-            hourly = (row.usd_monthly or 0.0) / row.nodes / HOURS_PER_MONTH
-            rate = f"${hourly:,.4f}/h × {HOURS_PER_MONTH} h = {_usd(row.usd_monthly)}"
-            yield f"  {printable(row.pool)}: {row.nodes:g} nodes × {rate}"
-            bought = row.purchase.replace("_", " ")
-            yield f"    {printable(row.instance_type)}, {bought}, {printable(row.price_source)}, {row.price_date}"
+    """Say the price of a node of the finding's pool and how often the finding's money holds it."""
+    names = {*finding.subject.name.split("/"), finding.act.target if finding.act else ""}
+    mine = [row for row in report.bill.by_pool if row.cluster == finding.subject.cluster and row.nodes]
+    rows = [row for row in mine if row.pool in names] or [row for row in mine if row.instance_type in names]
+    for row in rows:
+        monthly = (row.usd_monthly or 0.0) / row.nodes
+        price = f"${monthly / HOURS_PER_MONTH:,.4f}/h × {HOURS_PER_MONTH} h"
+        yield _sum(f"one node of {printable(row.pool) or 'no pool'}", monthly, price)
+        source = f"{row.purchase.replace('_', ' ')}, {row.price_source}, {row.price_date}"
+        yield f"    {printable(f'{row.instance_type}, {source}')}"
+        if len(rows) == 1 and monthly:
+            count = finding.savings.monthly.attributed / monthly
+            yield _sum(f"{count:,.4g} of them", finding.savings.monthly.attributed, "which this finding lets go")
+
+
+def _sum(label: str, amount: float | None, note: str) -> str:
+    return f"  {label:<28} {_usd(amount):>14}  {note}"
 
 
 def _refutation(finding: schema.FindingPart) -> Iterator[str]:
@@ -157,7 +186,7 @@ def _act(finding: schema.FindingPart) -> Iterator[str]:
     yield ""
 
 
-def _exempt(finding: schema.FindingPart) -> Iterator[str]:
+def _exempt(finding: schema.FindingPart, expires: date) -> Iterator[str]:
     if finding.ignored is not None:
         until = f" until {finding.ignored.expires}" if finding.ignored.expires else ""
         yield f"Opted out{until} by {printable(finding.ignored.by)}: {printable(finding.ignored.reason)}"
@@ -172,7 +201,7 @@ def _exempt(finding: schema.FindingPart) -> Iterator[str]:
             yield f"  {key} = {json.dumps(_glob(value))}"
     yield f"  name = {json.dumps(_glob(subject.name))}"
     yield '  reason = "…"'
-    yield "  expires = 2027-01-31"
+    yield f"  expires = {expires}"
     if subject.kind in ANNOTATED:
         space = ["-n", subject.namespace] if subject.namespace else []
         command = ["kubectl", "annotate", *space, f"{subject.kind.lower()}/{subject.name}"]
