@@ -1,0 +1,1 @@
+"""The published figures: `python -m bench [NAME...]` measures, `--write` renews docs/bench.md."""

@@ -1,0 +1,84 @@
+"""Run the benches of this folder: every module with a TITLE and a `run()` that returns rows of equal keys."""
+
+import argparse
+import importlib
+import os
+import platform
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+FOLDER = Path(__file__).resolve().parent
+PAGE = FOLDER.parent / "docs" / "bench.md"
+
+
+def benches() -> dict[str, Any]:
+    """Return the modules that are benches, by name."""
+    names = sorted(path.stem for path in FOLDER.glob("*.py") if not path.stem.startswith("_"))
+    modules = {name: importlib.import_module(f"bench.{name}") for name in names}
+    return {name: module for name, module in modules.items() if hasattr(module, "TITLE") and hasattr(module, "run")}
+
+
+def machine() -> str:
+    """Return what it was measured on, without naming it."""
+    python = f"{platform.python_implementation()} {platform.python_version()}"
+    return f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}, {python}"
+
+
+def page(measured: dict[str, tuple[Any, list[dict[str, Any]]]]) -> str:
+    """Return all tables as one Markdown document."""
+    parts = ["# Measured figures", "", f"Written by `make bench BENCH=--write`. Machine: {machine()}.", ""]
+    for name, (module, rows) in measured.items():
+        parts += [f"## {module.TITLE}", "", f"`python -m bench {name}`", "", *_table(rows), ""]
+    return "\n".join(parts).rstrip() + "\n"
+
+
+def _table(rows: list[dict[str, Any]]) -> Iterator[str]:
+    keys = list(rows[0]) if rows else []
+    yield f"| {' | '.join(keys)} |"
+    yield f"|{'---|' * len(keys)}"
+    for row in rows:
+        yield f"| {' | '.join(_cell(row[key]) for key in keys)} |"
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:,.3g}" if abs(value) < 1000 else f"{value:,.0f}"
+    return "–" if value is None else f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def show(title: str, rows: list[dict[str, Any]]) -> None:
+    """Print one table to the terminal."""
+    table = Table(title=title, title_justify="left")
+    for key in rows[0] if rows else ():
+        table.add_column(key)
+    for row in rows:
+        table.add_row(*(_cell(value) for value in row.values()))
+    Console().print(table)
+
+
+def main() -> int:
+    """Measure the named benches, or all; returns the exit code."""
+    known = benches()
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of: {', '.join(known)}; default: all")
+    parser.add_argument("--write", action="store_true", help="renew docs/bench.md; all benches only")
+    chosen = parser.parse_args()
+    unknown = sorted(set(chosen.names) - set(known))
+    if unknown or (chosen.write and chosen.names):
+        parser.error(f"there is no bench {', '.join(unknown)}" if unknown else "--write takes all benches")
+    measured = {}
+    for name in chosen.names or known:
+        measured[name] = (known[name], known[name].run())
+        show(*(known[name].TITLE, measured[name][1]))
+    if chosen.write:
+        PAGE.write_text(page(measured), "utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
