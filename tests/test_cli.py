@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -190,8 +191,9 @@ def test_the_snippet_that_explain_prints_silences_the_finding(snapshot: Path, tm
     report = json.loads(gpuaudit("scan", "--input", snapshot, "-o", "json").stdout)
     for finding in report["findings"]:
         told = gpuaudit("explain", finding["id"], "--from", snapshot).stdout
-        snippet = told.partition("  [[ignore]]")[2].partition("2027-01-31")[0]
-        (tmp_path / "gpuaudit.toml").write_text("[[ignore]]" + snippet + "2027-01-31\n")
+        snippet = re.search(r"\[\[ignore\]\].*?expires = \S+", told, re.DOTALL)
+        assert snippet
+        (tmp_path / "gpuaudit.toml").write_text(snippet.group(0))
         again = json.loads(gpuaudit("scan", "--input", snapshot, "-o", "json", cwd=tmp_path).stdout)
         assert next(f for f in again["findings"] if f["id"] == finding["id"])["ignored"]
 
