@@ -38,7 +38,7 @@ def command_line() -> str:
 
 def helps(command: Any, name: str, above: Any = None) -> Iterator[tuple[str, str]]:
     """Yield the name and help of a command and of those below it, as the terminal shows them."""
-    with command.make_context(name, [], parent=above, resilient_parsing=True, terminal_width=WIDTH) as context:
+    with command.make_context(name, [], parent=above, resilient_parsing=True, terminal_width=WIDTH - 2) as context:
         yield context.command_path, command.get_help(context)
         for below in getattr(command, "commands", {}).values():
             yield from helps(below, below.name, context)
