@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import IO, cast
 
@@ -20,6 +21,7 @@ RATIO_FROM = 64 << 20
 
 _NAMED_METRIC = re.compile(r"([a-zA-Z_:][a-zA-Z0-9_:]*)=(.+)", re.DOTALL)
 _GZIP = b"\x1f\x8b"
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 class UnreadableError(Exception):
@@ -105,11 +107,24 @@ def read_whole(file: InputFile) -> bytes:
     return to_utf8(b"".join(chunks))
 
 
+@contextmanager
+def open_text(file: InputFile) -> Iterator[IO[bytes]]:
+    """Open a file as a stream of UTF-8 text, whatever it was written in."""
+    marks = read_head(file)[:3]
+    if marks.startswith((b"\xff\xfe", b"\xfe\xff")):
+        yield BytesIO(read_whole(file))
+        return
+    with open_bytes(file) as stream:
+        if marks.startswith(BYTE_ORDER_MARK):
+            stream.read(len(BYTE_ORDER_MARK))
+        yield stream
+
+
 def to_utf8(content: bytes) -> bytes:
     """Return text as UTF-8 without a byte order mark (PowerShell's `>` writes UTF-16)."""
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):
         return content[: len(content) // 2 * 2].decode("utf-16", "replace").encode()
-    return content.removeprefix(b"\xef\xbb\xbf")
+    return content.removeprefix(BYTE_ORDER_MARK)
 
 
 def _split(argument: str) -> tuple[str | None, Path]:

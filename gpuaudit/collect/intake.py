@@ -1,0 +1,95 @@
+"""Read input files by their kind. A new kind of file is read by adding its reader to READERS."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import BinaryIO, cast
+
+from gpuaudit import store
+from gpuaudit.cluster.snapshot import Snapshot
+from gpuaudit.collect.builder import InventoryBuilder
+from gpuaudit.collect.decode import MalformedError
+from gpuaudit.collect.file_kinds import NOT_READ, FileKind
+from gpuaudit.collect.input_files import InputFile, UnreadableError, open_text, read_whole
+from gpuaudit.collect.metrics.exposition import Tally
+from gpuaudit.collect.metrics.store import SampleStore
+from gpuaudit.errors import UserError
+
+
+@dataclass
+class Intake:
+    """What was read so far: objects by cluster, samples of all, the names of the files that gave them."""
+
+    builders: dict[str, InventoryBuilder] = field(default_factory=dict)
+    samples: SampleStore = field(default_factory=SampleStore)
+    kubernetes_files: dict[str, list[str]] = field(default_factory=dict)  # by cluster
+    metric_files: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)  # lines for a person about metric files
+    broken: dict[str, int] = field(default_factory=dict)  # objects that could not be read, by cluster
+    failed: list[tuple[str, str]] = field(default_factory=list)  # files that gave nothing, and why
+    strange: list[str] = field(default_factory=list)  # files of no known kind, found in a folder
+
+    def refuse(self, file: InputFile, kind: FileKind) -> bool:
+        """Note a file of a kind that is not read, and say whether that is so."""
+        if kind is FileKind.UNKNOWN and not file.given:
+            self.strange.append(file.name)
+        elif kind in NOT_READ:
+            self.failed.append((file.name, NOT_READ[kind]))
+        return kind in NOT_READ
+
+    def read(self, file: InputFile, kind: FileKind, cluster: str) -> None:
+        """Read a file of a cluster; one that gives nothing is noted."""
+        try:
+            READERS[kind](self, file, cluster)
+        except UnreadableError as error:
+            self.failed.append((file.name, str(error)))
+        except MalformedError as error:
+            self.failed.append((file.name, f"not whole: {str(error)[:200]}"))
+        except UserError as error:
+            self.failed.append((file.name, f"{error.message}; {error.hint}"))
+
+    def load(self, file: InputFile) -> Snapshot | None:
+        """Read a snapshot; one that is none, damaged or of another version is noted."""
+        try:
+            return store.load(file.path)
+        except UserError as error:
+            self.failed.append((file.name, f"{error.message}; {error.hint}"))
+            return None
+
+    @property
+    def anything(self) -> bool:
+        """Whether a file of objects or metrics was read."""
+        return bool(self.kubernetes_files or self.metric_files)
+
+
+def _read_kubernetes(intake: Intake, file: InputFile, cluster: str) -> None:
+    content = read_whole(file)
+    builder = intake.builders.setdefault(cluster, InventoryBuilder(cluster))
+    broken = builder.add_text(content).broken
+    intake.broken[cluster] = intake.broken.get(cluster, 0) + broken
+    intake.kubernetes_files.setdefault(cluster, []).append(file.name)
+
+
+def _read_exposition(intake: Intake, file: InputFile, _cluster: str) -> None:
+    with open_text(file) as stream:
+        _remark(intake, file, intake.samples.add_text(cast(BinaryIO, stream), source=file.name))
+
+
+def _read_answer(intake: Intake, file: InputFile, _cluster: str) -> None:
+    _remark(intake, file, intake.samples.add_answer(read_whole(file), source=file.name, metric=file.metric))
+
+
+def _remark(intake: Intake, file: InputFile, tally: Tally) -> None:
+    intake.metric_files.append(file.name)
+    if tally.full:
+        intake.remarks.append(f"{file.name} was read in part: there are more samples than fit")
+    if tally.refused:
+        intake.remarks.append(f"{file.name}: {tally.refused} lines are not understood")
+    if tally.lines and not tally.samples:
+        intake.remarks.append(f"{file.name} holds no sample of a metric that is known here")
+
+
+READERS: Mapping[FileKind, Callable[[Intake, InputFile, str], None]] = {
+    FileKind.KUBERNETES: _read_kubernetes,
+    FileKind.EXPOSITION: _read_exposition,
+    FileKind.PROMETHEUS: _read_answer,
+}

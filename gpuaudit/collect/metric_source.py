@@ -1,0 +1,87 @@
+"""How reading the metrics went: one line of coverage, and the facts that they give."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from gpuaudit.cluster.platform import Metric, Source, SourceStatus
+from gpuaudit.collect.metrics.parts import MetricsPart
+from gpuaudit.knowledge import metrics, series
+
+MIN_JOIN = 0.9  # of the device series: fewer hosts or pods that the API server knows, and they are of another cluster
+MIN_HISTORY = timedelta(hours=24)
+NAME = "metrics"
+
+
+def foreign(part: MetricsPart) -> bool:
+    """Whether the metrics do not fit the cluster that the API server lists."""
+    return part.join_ratio is not None and part.join_ratio < MIN_JOIN
+
+
+def metric_source(part: MetricsPart, files: Sequence[str], remarks: Sequence[str]) -> Source:
+    """Return the source. Foreign metrics are `failed` and give nothing."""
+    if not files:
+        return Source(name=NAME, status="absent", detail="no metrics among the inputs: utilization is unknown")
+    if foreign(part):
+        share = f"{part.join_ratio or 0:.0%}"
+        detail = (
+            f"of another cluster: the node list knows the host or pod of only {share} of the device series, "
+            f"and {MIN_JOIN:.0%} are needed; nothing is judged by them"
+        )
+        return Source(name=NAME, status="failed", detail=detail)
+    devices = part.usage.devices
+    said = [f"{count_of(len(files), 'file')}, {count_of(devices['device'].nunique(), 'device')}"]
+    if part.join_ratio is not None:
+        said.append(f"the node list knows {part.join_ratio:.0%} of the series")
+    if len(devices) and not part.history:
+        said.append("a point in time: it confirms nothing about the window")
+    if part.unplaced_series:
+        said.append(f"{part.unplaced_series} series name no device")
+    status: SourceStatus = "partial" if remarks or not len(devices) else "ok"
+    if not len(devices):
+        said.append("no GPU was measured")
+    return Source(name=NAME, status=status, detail="; ".join([*said, *remarks]), provides=_facts(part))
+
+
+def count_of(number: int, what: str) -> str:
+    """Return `1 file`, `3 files`."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+def _facts(part: MetricsPart) -> tuple[str, ...]:
+    """Return the names of the facts (knowledge.facts) that the metrics give."""
+    found = _device_facts(part)
+    names = {metric.name for metric in part.metrics}
+    engines = {name for engine in metrics.engines().values() for name in engine.detect}
+    network = metrics.node_exporter()
+    watched = {series.facts().owner.pod.metric: "pod_history"}
+    watched |= dict.fromkeys(engines, "engine_metrics")
+    watched |= dict.fromkeys((*network.infiniband_link, *network.infiniband_traffic), "network_metrics")
+    found |= {watched[name] for name in names & watched.keys()}
+    return tuple(sorted(found))
+
+
+def _device_facts(part: MetricsPart) -> set[str]:
+    fields = metrics.device_fields()
+    facts = {row.name: row.field for row in metrics.LADDER} | {
+        fields.tensor_active.metric: "tensor_active",
+        fields.dram_active.metric: "dram_active",
+        fields.power_watts.metric: "power",
+        fields.energy_joules.metric: "power",
+        fields.memory_used_mib.metric: "memory_used",
+        fields.last_xid.metric: "gpu_errors",
+        fields.row_remap_failure.metric: "gpu_errors",
+    }
+    found: set[str] = {facts[metric.name] for metric in part.metrics if metric.name in facts and metric.series}
+    if (part.usage.devices["metric"] != "").any():
+        found.add("utilization")
+    if part.attributed:
+        found.add("pod_attribution")
+    if _longest(part.metrics) >= MIN_HISTORY and part.history:
+        found.add("history")
+    return found
+
+
+def _longest(found: Sequence[Metric]) -> timedelta:
+    ladder = {row.name for row in metrics.LADDER}
+    spans = [row.last - row.first for row in found if row.name in ladder and row.first and row.last]
+    return max(spans, default=timedelta())
