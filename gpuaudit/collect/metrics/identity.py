@@ -1,16 +1,17 @@
 """Labels → which device a series is about, on which host, and which pod held it; in any dialect of labels."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import cached_property
 from typing import NamedTuple
 
+from gpuaudit.cluster.nodes import Node
 from gpuaudit.cluster.usage import NOBODY, UNKNOWN_OWNER
+from gpuaudit.collect.hosts import HostIndex
 from gpuaudit.collect.metrics.store import Series
 from gpuaudit.knowledge import metrics, series
 
-ClusterOf = Callable[[str], str]  # value of the cluster label ("" = none) → name of the cluster
-NodeNames = Mapping[str, frozenset[str]]  # names of nodes by cluster
+ClusterOf = Callable[[str, str], str]  # value of the cluster label ("" = none) and source → name of the cluster
 
 MAX_ID = 200
 
@@ -54,12 +55,14 @@ class Attribution(NamedTuple):
 
 
 class Places:
-    """Tells the device and the host of series; `known` nodes decide between several names of one host."""
+    """Tells the device and the host of series; listed nodes decide between several names of one host."""
 
-    def __init__(self, store: Iterable[Series], cluster_of: ClusterOf, known: NodeNames) -> None:
+    def __init__(self, store: Iterable[Series], cluster_of: ClusterOf, nodes: Collection[Node]) -> None:
         self._cluster_of = cluster_of
-        self._known = known
+        self._listed = HostIndex(nodes)
+        self.clusters = frozenset(node.cluster for node in nodes)
         self._all = [one for one in store if is_device(one) or one.name == series.facts().node.metric]
+        self._nodes: dict[tuple[str, tuple[str, ...]], str] = {}
 
     def device(self, one: Series) -> Device | None:
         """Return the device of a series; None when neither a UUID nor a place in a host names it."""
@@ -76,30 +79,23 @@ class Places:
 
     def cluster(self, one: Series) -> str:
         """Return the name of the cluster of a series."""
-        return self._cluster_of(_first(one.labels, series.facts().cluster))
+        return self._cluster_of(_first(one.labels, series.facts().cluster), one.source)
 
     def node(self, one: Series) -> str:
-        """Return the host of a series, "" when it has none: a known node if any label names one."""
-        cluster = self.cluster(one)
-        names = host_names(one)
-        known = [found for name in names if (found := self._node(cluster, name))]
-        return (known or names or [""])[0]
+        """Return the host of a series, "" when it has none: a listed node if any label names one."""
+        cluster, names = self.cluster(one), tuple(host_names(one))
+        found = self._nodes.get((cluster, names))
+        if found is None:
+            nodes = [node for name in names if (node := self.listed(cluster, name))]
+            addressed = [node for name in names if (node := self._addresses.get((cluster, name)))]
+            found = (nodes or addressed or names or [""])[0]
+            self._nodes[(cluster, names)] = found
+        return found
 
-    def _node(self, cluster: str, name: str) -> str | None:
-        """Return the known node that a name or an address means: exactly, else by its first part if that is unique."""
-        nodes = self._known.get(cluster, frozenset())
-        if name in nodes:
-            return name
-        by_address = self._addresses.get((cluster, name))
-        return by_address or self._short.get((cluster, _short(name)))
-
-    @cached_property
-    def _short(self) -> Mapping[tuple[str, str], str]:
-        found: dict[tuple[str, str], list[str]] = {}
-        for cluster, names in self._known.items():
-            for name in names:
-                found.setdefault((cluster, _short(name)), []).append(name)
-        return {key: names[0] for key, names in found.items() if len(names) == 1}
+    def listed(self, cluster: str, name: str) -> str | None:
+        """Return the listed node of a cluster that a name or an address means."""
+        key = self._listed.find(name, clusters=frozenset({cluster})) if name else None
+        return key[1] if key else None
 
     @cached_property
     def _addresses(self) -> Mapping[tuple[str, str], str]:
@@ -185,7 +181,3 @@ def _index(labels: Mapping[str, str]) -> int | None:
     known = metrics.labels()
     text = _first(labels, known.gpu_index) or re.sub(r"^nvidia", "", _first(labels, known.device))
     return int(text) if re.fullmatch(r"\d{1,4}", text) else None
-
-
-def _short(name: str) -> str:
-    return name if re.fullmatch(r"[\d.]+", name) else name.partition(".")[0]

@@ -3,7 +3,7 @@
 Most pods of a window are gone when it is audited; their workload is found by what recorded its owner at the time.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable
 from functools import cache
 
 from gpuaudit.cluster.usage import NOBODY, UNKNOWN_OWNER
@@ -87,16 +87,8 @@ class Owners:
         prefix = facts.exported_prefix
         namespace = one.labels.get(prefix + row.namespace) or one.labels.get(row.namespace, "")
         name = one.labels.get(prefix + row.name) or one.labels.get(row.name, "")
-        cluster = cluster_of(next((one.labels[key] for key in facts.cluster if one.labels.get(key)), ""))
+        cluster = cluster_of(next((one.labels[key] for key in facts.cluster if one.labels.get(key)), ""), one.source)
         self._parents[(cluster, kind, namespace, name)] = parent
-
-
-def known_by_cluster(nodes: Iterable[tuple[str, str]]) -> Mapping[str, frozenset[str]]:
-    """Return names of nodes by cluster."""
-    found: dict[str, set[str]] = {}
-    for cluster, name in nodes:
-        found.setdefault(cluster, set()).add(name)
-    return {cluster: frozenset(names) for cluster, names in found.items()}
 
 
 def _id(cluster: str, kind: str, namespace: str, name: str) -> str:

@@ -7,17 +7,17 @@ from typing import Any
 
 import numpy as np
 
-from gpuaudit.cluster.nodes import Card, Span
+from gpuaudit.cluster.nodes import Card, Node, Span
 from gpuaudit.cluster.platform import Metric
 from gpuaudit.cluster.usage import UNKNOWN_OWNER, Usage, conform_devices, conform_hourly
 from gpuaudit.collect.metrics.exposition import NO_TIME
 from gpuaudit.collect.metrics.identity import ClusterOf, Device, Holder, Holders, Places, is_device
 from gpuaudit.collect.metrics.mig_share import share
-from gpuaudit.collect.metrics.owners import OwnerOf, Owners, known_by_cluster
+from gpuaudit.collect.metrics.owners import OwnerOf, Owners
 from gpuaudit.collect.metrics.seen import NodeKey, cards, host_spans, inventory, presence
-from gpuaudit.collect.metrics.store import SampleStore, Series
-from gpuaudit.collect.metrics.tables import FEW_SAMPLES, HOUR_MS, DeviceSamples, device_rows, device_samples
-from gpuaudit.collect.metrics.timeline import Track, spacing
+from gpuaudit.collect.metrics.store import SPACING_SERIES, SampleStore, Series
+from gpuaudit.collect.metrics.tables import HOUR_MS, DeviceSamples, device_rows, device_samples
+from gpuaudit.collect.metrics.timeline import FEW_SAMPLES, Track, spacing
 from gpuaudit.knowledge import series
 
 Tracks = dict[str, list[Track]]  # by field
@@ -48,47 +48,49 @@ def metrics_part(
     window: Span,
     taken_at: datetime,
     cluster_of: ClusterOf,
-    nodes: Collection[NodeKey] = (),
+    nodes: Collection[Node] = (),
     owner_of: OwnerOf | None = None,
     workloads: Collection[str] = (),
 ) -> MetricsPart:
     """Make the parts. Samples count in (window.start, window.end]; those without a time are of `taken_at`.
 
-    `cluster_of` names the cluster of a cluster label's value ("" = no such label); `nodes` are (cluster, name) of the
-    node lists; `owner_of(cluster, namespace, pod, node)` tells the workload of a listed pod; `workloads` are the ids
-    that pods which are gone may belong to.
+    `cluster_of(label, source)` names the cluster of a cluster label's value ("" = no such label); `nodes` are those of
+    the node lists; `owner_of(cluster, namespace, pod, node)` tells the workload of a listed pod; `workloads` are the
+    ids that pods which are gone may belong to.
     """
-    places = Places(store, cluster_of, known_by_cluster(nodes))
+    places = Places(store, cluster_of, nodes)
     owners = Owners(store, cluster_of=cluster_of, owner_of=owner_of, workloads=workloads)
     placed = [(one, device) for one in store if is_device(one) and (device := places.device(one))]
+    holders = Holders(store)
     now = round(taken_at.timestamp() * 1000)
     clip = _Clip(round(window.start.timestamp() * 1000), round(window.end.timestamp() * 1000), now)
-    made = _Tables(owners)
-    for devices, tracks in _by_card(placed, Holders(store), clip):
+    made = _Tables(owners, _usual_spacing(placed))
+    for devices, tracks in _by_card(placed, holders, clip):
         made.add(devices, tracks)
     usage = made.usage()
     return MetricsPart(
         usage=usage,
         cards=cards(placed),
         present=presence(store, places, end=now),
-        heard=host_spans(placed),
+        heard=host_spans(placed, now=now),
         metrics=inventory(store, made.intervals()),
         attributed=bool(len(usage.devices)) and bool((usage.devices["owner"] != UNKNOWN_OWNER).any()),
         history=bool(usage.devices["interval_seconds"].notna().any()),
-        join_ratio=_join_ratio(placed, Holders(store), owners, known_by_cluster(nodes)),
+        join_ratio=_join_ratio(placed, holders, owners, places),
         unplaced_series=sum(is_device(one) for one in store) - len(placed),
     )
 
 
 def _join_ratio(
-    placed: Collection[tuple[Series, Device]], holders: Holders, owners: Owners, known: Mapping[str, frozenset[str]]
+    placed: Collection[tuple[Series, Device]], holders: Holders, owners: Owners, places: Places
 ) -> float | None:
     """Return the share of device series of listed clusters whose host or pod Kubernetes knows."""
-    rows = [(one, device) for one, device in placed if device.cluster in known]
+    rows = [(one, device) for one, device in placed if device.cluster in places.clusters]
     if not rows:
-        return 0.0 if placed and known else None
+        return 0.0 if placed and places.clusters else None
     joined = sum(
-        device.node in known[device.cluster] or owners.knows(device.cluster, holders.holder(one), device.node)
+        places.listed(device.cluster, device.node) is not None
+        or owners.knows(device.cluster, holders.holder(one), device.node)
         for one, device in rows
     )
     return joined / len(rows)
@@ -147,11 +149,22 @@ def _by_card(
         yield devices, tracks
 
 
+def _usual_spacing(placed: Iterable[tuple[Series, Device]]) -> dict[str, float]:
+    """Return the usual spacing of device samples in ms by cluster, from the series that have enough to tell."""
+    found: dict[str, list[float]] = {}
+    for one, device in placed:
+        rows = found.setdefault(device.cluster, [])
+        if one.sampled and one.count >= FEW_SAMPLES and len(rows) < SPACING_SERIES:
+            rows.append(spacing(one.times()))
+    return {cluster: float(np.median(rows)) for cluster, rows in found.items() if rows}
+
+
 class _Tables:
     """Collects the rows of device after device."""
 
-    def __init__(self, owners: Owners) -> None:
+    def __init__(self, owners: Owners, usual_ms: Mapping[str, float]) -> None:
         self._owners = owners
+        self._usual_ms = usual_ms
         self._hourly: list[dict[str, Any]] = []
         self._devices: list[dict[str, Any]] = []
         self._spacing: dict[str, list[float]] = {}  # ms, by field
@@ -162,7 +175,9 @@ class _Tables:
         for name in sorted(tracks, key=lambda name: (not devices[name].instance, name)):
             device = devices[name]
             fields = tracks[name] if device.instance else _outside(tracks[name], cut)
-            samples = device_samples(fields, mig=bool(device.instance))
+            samples = device_samples(
+                fields, mig=bool(device.instance), usual_ms=self._usual_ms.get(device.cluster, float("nan"))
+            )
             if samples is not None:
                 hours = self._add(device, samples, fields)
                 cut |= hours if device.instance else set()
@@ -184,7 +199,6 @@ class _Tables:
             "source": counted[-1].source,
             "gpus": _gpus(device, counted),
             "interval_seconds": samples.interval_ms / 1000,
-            "moments": samples.count,
         }
         self._devices += [own | row for row in rows]
         for name, points in samples.fields.items():
@@ -192,7 +206,7 @@ class _Tables:
         return set(hourly["hour"].tolist())
 
     def usage(self) -> Usage:
-        """Return both tables. A device with few samples takes the interval that is usual in its cluster."""
+        """Return both tables."""
         if not self._hourly:
             return Usage()
         import pandas as pd
@@ -201,11 +215,6 @@ class _Tables:
         hourly: dict[str, Any] = {n: np.concatenate([np.asarray(part[n]) for part in self._hourly]) for n in names}
         hourly["hour"] = pd.to_datetime(hourly["hour"], unit="ms", utc=True)
         devices = pd.DataFrame(self._devices)
-        usual = devices[devices["moments"] >= FEW_SAMPLES].groupby("cluster")["interval_seconds"].median().to_dict()
-        rows = zip(devices["cluster"], devices["moments"], devices["interval_seconds"], strict=True)
-        devices["interval_seconds"] = [
-            usual.get(cluster, own) if moments < FEW_SAMPLES else own for cluster, moments, own in rows
-        ]
         for name in ("first", "last"):
             devices[name] = pd.to_datetime(devices[name], unit="ms", utc=True)
         return Usage(hourly=conform_hourly(hourly), devices=conform_devices(devices))

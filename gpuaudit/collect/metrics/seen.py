@@ -10,11 +10,12 @@ import numpy as np
 from gpuaudit.cluster.nodes import Card, MigDevice, Span
 from gpuaudit.cluster.platform import Metric
 from gpuaudit.collect.metrics.exposition import NO_TIME
-from gpuaudit.collect.metrics.identity import ClusterOf, Device, Places, host_names, is_device
+from gpuaudit.collect.metrics.identity import Device, Places, host_names, is_device
 from gpuaudit.collect.metrics.store import Series
 from gpuaudit.knowledge import gpus, metrics, mig, series
 
 NodeKey = tuple[str, str]  # cluster and name
+ABSENCE_MS = 300_000  # Prometheus itself looks back five minutes
 
 
 @dataclass
@@ -140,17 +141,15 @@ def _spans(times: Any, moments: Any) -> tuple[Span, ...]:
     return tuple(Span(start=at(times[s] - usual), end=at(times[e])) for s, e in zip(starts, ends, strict=True))
 
 
-ABSENCE_MS = 300_000
-
-
-def host_spans(devices: Iterable[tuple[Series, Device]]) -> dict[NodeKey, Span]:
+def host_spans(devices: Iterable[tuple[Series, Device]], *, now: int) -> dict[NodeKey, Span]:
     """Return the first and last time at which each host's exporter was heard; it does not say the host was gone."""
     found: dict[NodeKey, tuple[int, int]] = {}
     for one, device in devices:
-        if one.first is not None and one.last is not None and device.node:
+        if one.count and device.node:
             node = (device.cluster, device.node)
-            first, last = found.get(node, (one.first, one.last))
-            found[node] = (min(first, one.first), max(last, one.last))
+            start, end = (now if time is None else time for time in (one.first, one.last))
+            first, last = found.get(node, (start, end))
+            found[node] = (min(first, start), max(last, end))
     return {node: Span(start=at(first), end=at(last)) for node, (first, last) in found.items()}
 
 
@@ -184,6 +183,3 @@ def at(ms: float) -> datetime:
 
 def _first(labels: Mapping[str, str], keys: Iterable[str]) -> str | None:
     return next((labels[key] for key in keys if labels.get(key)), None)
-
-
-__all__ = ["ClusterOf", "NodeKey", "at", "cards", "host_spans", "inventory", "presence"]

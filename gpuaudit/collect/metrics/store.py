@@ -55,6 +55,11 @@ class Series:
             self._keep(np.array(self._times, np.int64), np.array(self._values, np.float64))
             self._times, self._values = array("q"), array("d")
 
+    def times(self) -> Numbers:
+        """Return the distinct times of a sampled series in order; samples without a time have none."""
+        times = np.concatenate([np.empty(0, np.int64), *(times for times, _ in self.chunks)])
+        return np.unique(times[times != NO_TIME])
+
     def _keep(self, times: Numbers, values: Numbers) -> None:
         good = ~blank(values)
         times, values = times[good], values[good]
@@ -129,13 +134,23 @@ class SampleStore:
         start, end = min(first for first, _ in times), max(last for _, last in times)
         return (start - self._spacing() if start < end else start, end)
 
+    def hosts(self) -> dict[tuple[str, str], frozenset[str]]:
+        """Return the host names of device series by (value of the cluster label, source): whose they are."""
+        known, facts = metrics.labels(), series.facts()
+        found: dict[tuple[str, str], set[str]] = {}
+        for one in self:
+            if metrics.dcgm(one.name) is not None:
+                label = next((one.labels[key] for key in facts.cluster if key in one.labels), "")
+                names = {one.labels[key] for key in (*known.host, *known.host_fallback) if key in one.labels}
+                found.setdefault((label, one.source), set()).update(names)
+        return {key: frozenset(names) for key, names in found.items()}
+
     def _spacing(self) -> int:
         """Return the typical spacing of samples in ms, 0 when nothing was sampled twice."""
         medians: list[float] = []
         for one in self:
             if one.sampled and one.count > 1 and len(medians) < SPACING_SERIES:
-                times = np.unique(np.concatenate([times for times, _ in one.chunks]))
-                times = times[times != NO_TIME]
+                times = one.times()
                 medians += [float(np.median(np.diff(times)))] if len(times) > 1 else []
         limit = series.facts().max_interval_seconds * 1000
         return round(min(float(np.median(medians)), limit)) if medians else 0

@@ -7,13 +7,21 @@ from typing import Any
 import numpy as np
 
 from gpuaudit.collect.metrics.identity import UNKNOWN_HOLDER, Holder
-from gpuaudit.collect.metrics.timeline import Numbers, Timeline, Track, attributed, spacing, timeline, weights
-from gpuaudit.knowledge import metrics, series
+from gpuaudit.collect.metrics.timeline import (
+    Numbers,
+    Timeline,
+    Track,
+    attributed,
+    interval,
+    spacing,
+    timeline,
+    weights,
+)
+from gpuaudit.knowledge import metrics
 
 HOUR_MS = 3_600_000
 REACH_MS = 300_000  # how far a pod label of another metric may be: Prometheus itself looks back five minutes
 LADDER_COVERAGE = 0.5  # a better measure of activity counts when it has half the samples of the most frequent one
-FEW_SAMPLES = 10  # too few to tell the interval of a device by itself
 OTHER_FIELDS = ("power", "memory", "dram", "tensor")
 
 OwnerOf = Callable[[Holder], str]
@@ -26,20 +34,17 @@ class DeviceSamples:
     fields: Mapping[str, Timeline]
     metric: str
     counting: str  # field whose points are the device's samples
-    interval_ms: float  # median spacing of its samples, NaN = a single point
-
-    @property
-    def count(self) -> int:
-        """Distinct moments at which the device was sampled."""
-        return len(np.unique(self.fields[self.counting].times))
+    interval_ms: float  # what one of its samples stands for, NaN = a single point
 
 
-def device_samples(tracks: Mapping[str, Sequence[Track]], *, mig: bool) -> DeviceSamples | None:
-    """Merge the raw series of a device; None when nothing was measured.
+def device_samples(tracks: Mapping[str, Sequence[Track]], *, mig: bool, usual_ms: float) -> DeviceSamples | None:
+    """Merge the raw series of a device; None when nothing was measured. `usual_ms` is its cluster's spacing.
 
     DEV_GPU_UTIL says nothing of a MIG device. Power without its gauge is the rise of the energy counter.
     """
-    fields = {name: timeline(found) for name, found in tracks.items() if not (mig and name == "gpu_util")}
+    fields = {
+        name: timeline(found, usual_ms=usual_ms) for name, found in tracks.items() if not (mig and name == "gpu_util")
+    }
     if "energy" in fields:
         power = _power(fields.pop("energy"))
         fields.setdefault("power", power)
@@ -49,15 +54,7 @@ def device_samples(tracks: Mapping[str, Sequence[Track]], *, mig: bool) -> Devic
     if not counting:
         return None
     fields = _attribute(fields)
-    return DeviceSamples(fields, metric, counting, interval(np.unique(fields[counting].times)))
-
-
-def interval(times: Numbers) -> float:
-    """Return what a sample stands for in ms: the median spacing, at most an hour, never more in sum than the time."""
-    median = min(spacing(times), series.facts().max_interval_seconds * 1000)
-    if median != median:  # noqa: PLR0124 - NaN
-        return median
-    return min(median, (float(times[-1] - times[0]) + median) / len(times))
+    return DeviceSamples(fields, metric, counting, interval(np.unique(fields[counting].times), usual_ms=usual_ms))
 
 
 def _activity(fields: Mapping[str, Timeline]) -> str:

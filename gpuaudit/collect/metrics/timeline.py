@@ -10,6 +10,7 @@ from gpuaudit.collect.metrics.identity import NOBODY_HOLDS, UNKNOWN_HOLDER, Hold
 from gpuaudit.knowledge import series
 
 Numbers = np.ndarray[Any, Any]
+FEW_SAMPLES = 10  # too few to tell a spacing by themselves
 
 
 @dataclass(frozen=True)
@@ -41,13 +42,13 @@ class Timeline:
         return Timeline(self.times[chosen], self.values[chosen], self.holders[chosen], self.pods)
 
 
-def timeline(tracks: Sequence[Track]) -> Timeline:
-    """Merge the tracks of one field of one device."""
+def timeline(tracks: Sequence[Track], *, usual_ms: float = float("nan")) -> Timeline:
+    """Merge the tracks of one field of one device; `usual_ms` is the spacing where a track has too few samples."""
     pods = tuple(sorted({track.holder for track in tracks}))
     parts = [_joined(group, pods) for group in _by_scraper(tracks)]
     taken = np.unique(parts[0].times)
-    usual = spacing(taken)
-    limit = series.facts().copy_distance * usual if usual > 0 else 1.0
+    limit = series.facts().copy_distance * _usable(spacing(taken), len(taken), usual_ms)
+    limit = limit if limit > 0 else 1.0
     for place, copy in enumerate(parts[1:], start=1):
         parts[place] = copy.take(_distance(copy.times, taken) >= limit)
         taken = np.union1d(taken, parts[place].times)
@@ -62,6 +63,21 @@ def timeline(tracks: Sequence[Track]) -> Timeline:
 def spacing(times: Numbers) -> float:
     """Return the median distance of distinct, ordered times in their unit; NaN for fewer than two."""
     return float(np.median(np.diff(times))) if len(times) > 1 else float("nan")
+
+
+def interval(times: Numbers, *, usual_ms: float = float("nan")) -> float:
+    """Return what a sample at distinct, ordered times stands for, in ms; NaN for a single point without a usual one.
+
+    It is the median spacing, at most an hour, and never more in sum than the time from the first to the last.
+    """
+    median = min(_usable(spacing(times), len(times), usual_ms), series.facts().max_interval_seconds * 1000)
+    if np.isnan(median) or not len(times):
+        return median
+    return min(median, (float(times[-1] - times[0]) + median) / len(times))
+
+
+def _usable(own: float, samples: int, usual_ms: float) -> float:
+    return own if samples >= FEW_SAMPLES or np.isnan(usual_ms) else usual_ms
 
 
 def weights(points: Timeline) -> tuple[Numbers, Numbers]:
