@@ -61,26 +61,27 @@ class Owners:
 
     @staticmethod
     def _by_namespace(workload_id: str) -> Iterator[str]:
-        yield _namespace(workload_id)
+        yield namespace_of(workload_id)
 
     def _workload(self, workload_id: str) -> Workload | None:
         return self._snapshot.workload_by_id.get(workload_id)
 
     def _tables(self, workload_id: str, *, annotations: bool) -> list[Mapping[str, str]]:
         """Labels (or annotations) of the workload, then of its pods, then of its namespace."""
-        cluster = workload_id.partition("/")[0]
+        cluster = workload_id.rsplit("/", 3)[0]
         records = [
             self._workload(workload_id),
             *self._snapshot.pods_by_workload.get(workload_id, ())[:1],
-            self._snapshot.namespace_by_key.get((cluster, _namespace(workload_id))),
+            self._snapshot.namespace_by_key.get((cluster, namespace_of(workload_id))),
         ]
         found = [record for record in records if record is not None]
         return [record.annotations if annotations else record.labels for record in found]
 
 
-def _namespace(workload_id: str) -> str:
-    parts = workload_id.split("/")
-    return parts[2] if len(parts) > 3 else ""
+def namespace_of(workload_id: str) -> str:
+    """Return the namespace in `cluster/Kind/namespace/name`; a cluster's name may hold slashes itself (EKS ARNs)."""
+    parts = workload_id.rsplit("/", 3)
+    return parts[2] if len(parts) == 4 else ""
 
 
 def _values(tables: list[Mapping[str, str]], keys: tuple[str, ...]) -> Iterator[str]:

@@ -11,6 +11,7 @@ from gpuaudit.cluster.usage import NOBODY, UNKNOWN_OWNER
 from gpuaudit.demand import Tenure
 from gpuaudit.plan.attribution import SPARE, UNALLOCATED, UNOBSERVED, NodeShares
 from gpuaudit.plan.bill import BillBook, dollars, split_cents
+from gpuaudit.plan.owners import namespace_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,7 +36,7 @@ def utilization(
         mean=_mean(worked),
         p95=_p95(snapshot),
         by_pool=_by_pool(snapshot, worked, shares, bill),
-        by_namespace=_by_group(worked, shares, bill, group_of=lambda workload: workload.split("/")[2]),
+        by_namespace=_by_group(worked, shares, bill, group_of=namespace_of),
         by_owner=_by_group(worked, shares, bill, group_of=owner_of),
         buckets=_buckets(tenures, shares, bucket),
         demand=_demand(snapshot),
