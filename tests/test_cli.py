@@ -13,7 +13,7 @@ from gpuaudit.cluster.nodes import Cluster
 from gpuaudit.cluster.platform import Source
 from gpuaudit.cluster.snapshot import Snapshot
 from gpuaudit.cluster.usage import NOBODY
-from gpuaudit.store import save
+from gpuaudit.store import load, save
 from tests.build import NOW, WINDOW, node, pod, usage
 
 FACTS = ("nodes", "pods", "workloads", "utilization", "history", "pod_attribution", "power", "memory_used")
@@ -92,7 +92,10 @@ def test_outputs_go_where_they_are_sent(snapshot: Path, tmp_path: Path) -> None:
     done = gpuaudit("scan", "--input", snapshot, "-o", "terminal", "-o", f"json={file}", "--save", kept)
     assert done.returncode == 0, done.stderr
     assert json.loads(file.read_text())["schema"] == "gpuaudit.report/v1"
-    assert kept.read_bytes() == snapshot.read_bytes()
+    assert load(kept).nodes == load(snapshot).nodes
+    again = tmp_path / "again.gpuaudit"
+    assert gpuaudit("collect", "--input", kept, "-o", again).returncode == 0
+    assert again.read_bytes() == kept.read_bytes()
     assert "BILL" in done.stdout
 
 
