@@ -9,6 +9,7 @@ import os
 import stat
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Callable, Mapping
 from io import BytesIO
 from pathlib import Path
@@ -97,7 +98,7 @@ def load(path: str | os.PathLike[str], *, migrations: Mapping[int, Migration] = 
         raise UserError(
             f"cannot read {source}: {error.strerror or error}", hint="check the path and its permissions"
         ) from error
-    except (zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError, EOFError, RuntimeError) as error:
+    except (zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, NotImplementedError, EOFError, RuntimeError) as error:
         raise damaged(str(source), str(error)) from error
 
 
