@@ -19,7 +19,7 @@ from gpuaudit.plan.optouts import OptOuts
 from tests.rule_cases import RULES
 
 LAB = Path(__file__).resolve().parents[1].parent / "shared" / "lab"
-pytestmark = pytest.mark.skipif(not LAB.is_dir(), reason="the recordings of a cluster lie beside the checkout")
+pytestmark = pytest.mark.skipif(not LAB.is_dir(), reason="no recorded cluster beside this checkout")
 
 
 @cache
