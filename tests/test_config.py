@@ -179,6 +179,9 @@ def test_an_ignore_holds_through_its_last_day() -> None:
     ignore = Ignore(reason="pilot", expires=date(2026, 11, 23), namespace="ml")
     assert ignore.active(NOW)
     assert not ignore.active(NOW + timedelta(hours=12))
+    config = Config(ignore=(ignore,))
+    assert config.expired(NOW) == ()
+    assert config.expired(NOW + timedelta(days=1)) == (ignore,)
 
 
 def test_selectors() -> None:

@@ -113,3 +113,7 @@ class Config(Record, frozen=True):
     scarce: tuple[str, ...] = ()  # instance types (globs) that may not come back once released
     calendar: Calendar = Calendar()
     timezone: str = "UTC"
+
+    def expired(self, at: datetime) -> tuple[Ignore | Exempt, ...]:
+        """Return the ignores and exemptions that no longer hold at that time: they silence nothing and are counted."""
+        return tuple(entry for entry in (*self.ignore, *self.exempt) if not entry.active(at))

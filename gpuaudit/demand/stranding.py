@@ -73,6 +73,9 @@ def planned_maintenance(node: Node) -> str | None:
     return f"label {label}" if label else None
 
 
+FAIR_PART = (
+    0.75  # of a node's CPU and memory: with that much beside its GPUs it strands none, whatever pods asked so far
+)
 CORDON_TAINT = "node.kubernetes.io/unschedulable"
 
 
@@ -158,10 +161,13 @@ def _left(node: Node, need: Need | None) -> Iterator[tuple[Cause, float | None, 
         yield "pods", float(node.pods_allocatable - node.pods_bound), 1.0 if _full(node) else 0.0
     if need is None:
         return
+    part = FAIR_PART / node.gpus
     if node.cpu_cores is not None and node.cpu_requested_cores is not None:
-        yield "cpu", max(0.0, node.cpu_cores - node.cpu_requested_cores), need.cpu_cores
+        left = max(0.0, node.cpu_cores - node.cpu_requested_cores)
+        yield "cpu", left, min(need.cpu_cores, part * node.cpu_cores)
     if node.memory_bytes is not None and node.memory_requested_bytes is not None:
-        yield "memory", float(max(0, node.memory_bytes - node.memory_requested_bytes)), need.memory_bytes
+        left = float(max(0, node.memory_bytes - node.memory_requested_bytes))
+        yield "memory", left, min(need.memory_bytes, part * node.memory_bytes)
 
 
 def _full(node: Node) -> bool:

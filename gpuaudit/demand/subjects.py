@@ -40,9 +40,9 @@ def free_devices(snapshot: Snapshot, node: Node) -> tuple[str, ...]:
 
 
 def place(nodes: Sequence[Node]) -> str:
-    """Return where the nodes are in words: pool, else instance type or GPU model, else the single node's name."""
+    """Return where the nodes are in words: pool and role, else instance type, else the single node's name."""
     if nodes[0].pool:
-        return f"pool {nodes[0].pool}"
+        return f"pool {nodes[0].pool}{f' ({nodes[0].role})' if nodes[0].role else ''}"
     if len(nodes) == 1:
         return nodes[0].name
     return nodes[0].instance_type or "nodes without a pool"
@@ -56,9 +56,9 @@ def listed(names: Sequence[str], *, most: int = 4) -> str:
 
 
 def amount(gpus: float) -> str:
-    """Return a number of GPUs in words: `1 GPU`, `2.5 GPUs`."""
+    """Return a number of GPUs in words: `1 GPU`, `0.14 GPU`, `2.5 GPUs`."""
     text = f"{gpus:.2f}".rstrip("0").rstrip(".")
-    return f"{text} GPU" if text == "1" else f"{text} GPUs"
+    return f"{text} GPU" if 0 < gpus <= 1 else f"{text} GPUs"
 
 
 def count(number: int, thing: str) -> str:

@@ -75,6 +75,13 @@ class Tenure:
         return min(1.0, self.observed_hours / self.held_hours) if self.held_hours > 0 else 0.0
 
     @property
+    def share(self) -> float:
+        """GPUs that the owner held on average: of a device that several share at one time, its part."""
+        if not self.shared or not self.observed_hours:
+            return self.gpus
+        return min(self.gpus, self.gpu_hours / self.observed_hours)
+
+    @property
     def active_mean(self) -> float | None:
         """Mean of what bounds the device: its metric, or DRAM activity over its ceiling, whichever is more."""
         return _bound(self.util_mean, self.dram_mean)

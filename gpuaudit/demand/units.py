@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from gpuaudit.cluster.snapshot import Snapshot
 from gpuaudit.cluster.workloads import Pod
+from gpuaudit.demand.failing import failing_pods
 from gpuaudit.demand.memory import once
 from gpuaudit.demand.tenures import Tenure, tenures
 from gpuaudit.knowledge import kubernetes, pods
@@ -16,11 +17,11 @@ def units_by_owner(snapshot: Snapshot) -> Mapping[str, tuple[tuple[Tenure, ...],
     """Return, by workload, the present tenures in units that may only be judged as a whole.
 
     A unit is a pod, or the whole workload when its pods may be ranks of one job. Left out: pods that hold a GPU for
-    others (KAI and Run:ai reservations) and declared spares (a negative priority).
+    others (KAI and Run:ai reservations), declared spares (a negative priority), and pods that cannot run at all.
     """
     groups: dict[str, dict[str, list[Tenure]]] = defaultdict(lambda: defaultdict(list))
     for tenure in tenures(snapshot):
-        if tenure.held and tenure.current and not _stands_in(snapshot, tenure):
+        if tenure.held and tenure.current and not _is_apart(snapshot, tenure):
             unit = tenure.pod if works_alone(snapshot, tenure.owner) else ""
             groups[tenure.owner][unit].append(tenure)
     return {owner: tuple(tuple(unit) for _, unit in sorted(units.items())) for owner, units in sorted(groups.items())}
@@ -66,6 +67,26 @@ def workload_subject(
     )
 
 
+def owner_of(pod: Pod) -> str:
+    """Return the id of the pod's workload; of a pod whose owner was not found, its own."""
+    return pod.workload or f"{pod.cluster}/Pod/{pod.namespace}/{pod.name}"
+
+
+def devices_of(snapshot: Snapshot, pod: Pod) -> tuple[str, ...]:
+    """Return the devices that the pod holds, as far as Kubernetes or the metrics name them."""
+    named = {device for holding in pod.holdings for device in holding.devices}
+    return tuple(sorted(named or _devices_by_pod(snapshot).get(pod.key, frozenset())))
+
+
+@once
+def _devices_by_pod(snapshot: Snapshot) -> Mapping[tuple[str, str, str], frozenset[str]]:
+    found: dict[tuple[str, str, str], set[str]] = defaultdict(set)
+    for tenure in tenures(snapshot):
+        if tenure.current and tenure.held:
+            found[tenure.cluster, tenure.namespace, tenure.pod].add(tenure.device)
+    return {key: frozenset(devices) for key, devices in found.items()}
+
+
 def weakest(sureness: Iterable[Confidence | None]) -> Confidence | None:
     """Return the least sure of several, None when one of them is, or there are none."""
     order: tuple[Confidence, ...] = ("confirmed", "likely", "investigate")
@@ -75,11 +96,18 @@ def weakest(sureness: Iterable[Confidence | None]) -> Confidence | None:
     return order[max(rank for rank in ranks if rank is not None)]
 
 
-def _stands_in(snapshot: Snapshot, tenure: Tenure) -> bool:
+def _is_apart(snapshot: Snapshot, tenure: Tenure) -> bool:
     if stands_for_others(tenure.namespace):
+        return True
+    if (tenure.cluster, tenure.namespace, tenure.pod) in _failing_keys(snapshot):
         return True
     holding = list(_holding(snapshot, tenure.owner))
     return bool(holding) and all(is_spare(pod) for pod in holding)
+
+
+@once
+def _failing_keys(snapshot: Snapshot) -> frozenset[tuple[str, str, str]]:
+    return frozenset(failing.pod.key for failing in failing_pods(snapshot))
 
 
 def _holding(snapshot: Snapshot, owner: str) -> Iterator[Pod]:

@@ -2,25 +2,13 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from gpuaudit.cluster.snapshot import Snapshot
-from gpuaudit.cluster.workloads import Container, Pod
+from gpuaudit.demand.failing import Failing, failing_pods
 from gpuaudit.demand.subjects import amount, duration, listed
-from gpuaudit.demand.units import workload_subject
-from gpuaudit.knowledge import pods as facts
+from gpuaudit.demand.units import devices_of, owner_of, workload_subject
 from gpuaudit.rule import Act, Confidence, Evidence, Finding, Fix, Severity, rule
-
-
-@dataclass(frozen=True)
-class Failing:
-    """A pod that holds a GPU and does not work: why, and since when."""
-
-    pod: Pod
-    reason: str
-    since: datetime | None
-    restarts: int
 
 
 @rule(Severity.MEDIUM, needs={"pods"})
@@ -36,49 +24,17 @@ def failing_pod_holds_gpu(
     the taint node.kubernetes.io/out-of-service, never by force while the node may still run it.
     """
     groups: dict[str, list[Failing]] = defaultdict(list)
-    for pod in snapshot.pods:
-        failing = _failing(snapshot, pod, minutes, restarts) if pod.holds else None
-        if failing is not None:
-            groups[pod.workload or f"{pod.cluster}/Pod/{pod.namespace}/{pod.name}"].append(failing)
+    for failing in failing_pods(snapshot, minutes=minutes, restarts=restarts):
+        groups[owner_of(failing.pod)].append(failing)
     for owner, group in sorted(groups.items()):
         yield _finding(snapshot, owner, group, confirmed_hours)
-
-
-def _failing(snapshot: Snapshot, pod: Pod, minutes: float, restarts: int) -> Failing | None:
-    patience = timedelta(minutes=minutes)
-    counted = sum(container.restarts for container in pod.containers)
-    if pod.deleted is not None:
-        late = snapshot.taken_at - pod.deleted >= patience
-        return Failing(pod, f"Terminating{_because(snapshot, pod)}", pod.deleted, counted) if late else None
-    since = pod.scheduled or pod.started or pod.created
-    if since is not None and snapshot.taken_at - since < patience:
-        return None
-    reason = next((reason for container in pod.containers if (reason := _trouble(container, restarts))), None)
-    if reason is None or pod.ready:
-        return None
-    return Failing(pod, reason, since, counted)
-
-
-def _trouble(container: Container, restarts: int) -> str | None:
-    if container.waiting_reason in facts.pods().waiting_failures:
-        return container.waiting_reason
-    if container.restarts >= restarts and container.ready is False and not container.init:
-        return f"restarts ({container.last_exit_reason or 'unknown reason'})"
-    return None
-
-
-def _because(snapshot: Snapshot, pod: Pod) -> str:
-    node = snapshot.node_by_key.get((pod.cluster, pod.node or ""))
-    if node is not None and node.ready is False:
-        return f" on {node.name}, which is not ready"
-    return f", finalizer {pod.finalizers[0]}" if pod.finalizers else ""
 
 
 def _finding(snapshot: Snapshot, owner: str, group: Sequence[Failing], confirmed_hours: float) -> Finding:
     known = [failing.pod.gpus for failing in group]
     gpus = None if None in known else sum(amount for amount in known if amount is not None)
     nodes = sorted({failing.pod.node for failing in group if failing.pod.node})
-    devices = [d for failing in group for holding in failing.pod.holdings for d in holding.devices]
+    devices = [device for failing in group for device in devices_of(snapshot, failing.pod)]
     node = nodes[0] if len(nodes) == 1 else None
     subject = workload_subject(snapshot, owner, devices=devices, gpus=gpus, node=node)
     hours = [(snapshot.taken_at - f.since) / timedelta(hours=1) for f in group if f.since is not None]

@@ -58,14 +58,14 @@ def _finding(
     loaded_above_mib: float,
 ) -> Finding:
     timed = periodic(snapshot, owner)
-    gpus = sum(tenure.gpus for tenure in found)
+    gpus = round(sum(tenure.share for tenure in found), 4)
     subject = workload_subject(snapshot, owner, devices=(t.device for t in found), gpus=gpus)
     hours = min(tenure.held_hours for tenure in found)
     return Finding(
         subject=subject,
         workload=owner,
         message=f"{subject.namespace}/{subject.name} has held {amount(gpus)} for {duration(hours)} without using "
-        f"{'it' if gpus == 1 else 'them'}{_loaded(found, loaded_above_mib)}",
+        f"{'it' if gpus <= 1 else 'them'}{_loaded(found, loaded_above_mib)}",
         evidence=tuple(_evidence(snapshot, found, below, loaded_above_mib)),
         confidence="investigate" if timed else confidence,
         act=Act(kind="schedule" if timed else "release_gpus", target=owner, from_=amount(gpus), to="0 GPUs"),

@@ -6,7 +6,7 @@ from datetime import timedelta
 from gpuaudit.cluster.snapshot import Snapshot
 from gpuaudit.cluster.workloads import Pod
 from gpuaudit.demand.subjects import amount, duration
-from gpuaudit.demand.units import is_spare, stands_for_others, workload_subject
+from gpuaudit.demand.units import devices_of, is_spare, owner_of, stands_for_others, workload_subject
 from gpuaudit.knowledge import kubernetes, pods
 from gpuaudit.rule import Act, Evidence, Finding, Fix, Severity, rule
 
@@ -28,12 +28,11 @@ def ownerless_gpu_pod(snapshot: Snapshot, *, hours: float = 24.0, confirmed_hour
         age = (snapshot.taken_at - since) / timedelta(hours=1) if since else None
         if age is not None and age < hours:
             continue
-        owner = pod.workload or f"{pod.cluster}/Pod/{pod.namespace}/{pod.name}"
-        devices = [device for holding in pod.holdings for device in holding.devices]
+        owner = owner_of(pod)
         held = amount(pod.gpus) if pod.gpus is not None else "a GPU"
         sleeps = _sleeps(pod)
         yield Finding(
-            subject=workload_subject(snapshot, owner, devices=devices, gpus=pod.gpus, node=pod.node),
+            subject=workload_subject(snapshot, owner, devices=devices_of(snapshot, pod), gpus=pod.gpus, node=pod.node),
             workload=owner,
             message=f"{pod.namespace}/{pod.name} holds {held}{f' for {duration(age)}' if age else ''} and nothing owns "
             f"it{f'; it runs `{sleeps}`' if sleeps else ''}",

@@ -64,7 +64,9 @@ def _beyond(snapshot: Snapshot, group: Sequence[Node], free: dict[str, float]) -
 
 
 def _beyond_what(kept: float) -> str:
-    return f"beyond {amount(kept)} kept for a node's failure and a roll-out" if kept else "none of them needed in reserve"
+    return (
+        f"beyond {amount(kept)} kept for a node's failure and a roll-out" if kept else "none of them needed in reserve"
+    )
 
 
 def _confidence(snapshot: Snapshot, nodes: Sequence[Node], likely_hours: float, confirmed_hours: float) -> Confidence:

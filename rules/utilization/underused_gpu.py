@@ -53,7 +53,7 @@ def _finding(
     mean_below: float,
     p95_below: float,
 ) -> Finding:
-    gpus = sum(tenure.gpus for tenure in found)
+    gpus = round(sum(tenure.share for tenure in found), 4)
     subject = workload_subject(snapshot, owner, devices=(t.device for t in found), gpus=gpus)
     mean = sum((t.active_mean or 0.0) * t.gpu_hours for t in found) / sum(t.gpu_hours for t in found)
     return Finding(
@@ -83,7 +83,7 @@ def _settled(snapshot: Snapshot, owner: str, settled_hours: float) -> bool:
 
 
 def _unless(tenures: Sequence[Tenure]) -> str:
-    return ", its KV cache not seen" if any(tenure.engine for tenure in tenures) else ""
+    return ", its latency and KV cache not seen" if any(tenure.engine for tenure in tenures) else ""
 
 
 def _evidence(
