@@ -31,7 +31,7 @@ NOT_READ = {  # recognised, not read: what a person can do
     FileKind.TABLE: "kubectl's table: write it with -o json or -o yaml",
     FileKind.NVIDIA_SMI_TEXT: "nvidia-smi's text: this version does not read it",
     FileKind.EMPTY: "the file is empty",
-    FileKind.UNKNOWN: "not a kind of file that is known here",
+    FileKind.UNKNOWN: "not a kind of file that is read",
 }
 
 _NUMBER = rb"[-+]?(?:\d[\d_.eE+-]*|\.\d+|[Nn]a[Nn]|[Ii]nf(?:inity)?)"

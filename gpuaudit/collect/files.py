@@ -44,7 +44,7 @@ def collect_files(
     placed = place_inputs(others, stored, name=cluster_name)
     for file, kind in others:
         _read(intake, file, kind, placed, progress)
-    if not stored and not intake.anything:
+    if not (stored or intake.anything or intake.empty):
         raise _nothing(intake)
     if len(stored) == 1 and not intake.anything:
         return _as_it_is(stored[0][1], _failures(intake), now)
@@ -92,7 +92,7 @@ def _read(intake: Intake, file: InputFile, kind: FileKind, placed: Placed, progr
 
 def _nothing(intake: Intake) -> UserError:
     reasons = [f"{name}: {reason}" for name, reason in intake.failed]
-    reasons += [f"{name}: not a kind of file that is known here" for name in intake.strange]
+    reasons += [f"{name}: {reason}" for reason, names in sorted(intake.passed_over.items()) for name in names]
     more = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
     return UserError(f"nothing could be read: {reasons[0] if reasons else 'no files'}{more}", hint=HINT)
 
@@ -135,9 +135,8 @@ def _failures(intake: Intake) -> list[Source]:
     if len(intake.failed) > MAX_NAMED:
         left = len(intake.failed) - MAX_NAMED
         found.append(Source(name="other files", status="failed", detail=f"{left} more could not be read"))
-    if intake.strange:
-        named = ", ".join(sorted(intake.strange)[:MAX_NAMED])
-        more = f" and {len(intake.strange) - MAX_NAMED} more" if len(intake.strange) > MAX_NAMED else ""
-        detail = f"not a kind of file that is known here: {named}{more}"
+    for reason, names in sorted(intake.passed_over.items()):
+        named = ", ".join(sorted(names)[:MAX_NAMED]) + (", …" if len(names) > MAX_NAMED else "")
+        detail = f"{count_of(len(names), 'file')} passed over, {reason}: {named}"
         found.append(Source(name="files in folders", status="absent", detail=detail))
     return found

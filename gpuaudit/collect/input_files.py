@@ -5,9 +5,10 @@ import os
 import re
 import stat
 import zlib
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
 from typing import IO, cast
@@ -28,7 +29,7 @@ class UnreadableError(Exception):
     """A file that cannot be used; the text is one line for a person."""
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True)
 class InputFile:
     """A file to read. `name` is how reports call it, `metric` what its nameless series are."""
 
@@ -61,7 +62,7 @@ def find_files(inputs: Sequence[str]) -> Found:
             unreadable.append((printable(argument), str(error)))
         except OSError as error:
             unreadable.append((printable(argument), error.strerror or "cannot be opened"))
-    return Found(tuple(sorted(files.values())), tuple(unreadable))
+    return Found(_named(sorted(files.values(), key=lambda file: file.path)), tuple(unreadable))
 
 
 def printable(text: str) -> str:
@@ -125,6 +126,21 @@ def to_utf8(content: bytes) -> bytes:
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):
         return content[: len(content) // 2 * 2].decode("utf-16", "replace").encode()
     return content.removeprefix(BYTE_ORDER_MARK)
+
+
+def _named(files: Sequence[InputFile]) -> tuple[InputFile, ...]:
+    """Return the files under the shortest end of their path that no other file has."""
+    names = {file.path: file.path.name for file in files}
+    for length in range(2, MAX_DEPTH + 3):
+        counts = Counter(names.values())
+        if max(counts.values(), default=1) == 1:
+            break
+        names = {
+            path: "/".join(path.absolute().parts[-length:]) if counts[name] > 1 else name
+            for path, name in names.items()
+        }
+    unique = len(set(names.values())) == len(names)
+    return tuple(replace(file, name=printable(names[file.path] if unique else str(file.path))) for file in files)
 
 
 def _split(argument: str) -> tuple[str | None, Path]:

@@ -25,13 +25,15 @@ class Intake:
     metric_files: list[str] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)  # lines for a person about metric files
     broken: dict[str, int] = field(default_factory=dict)  # objects that could not be read, by cluster
+    empty: bool = False  # an empty file was read: it holds nothing, and that is said
     failed: list[tuple[str, str]] = field(default_factory=list)  # files that gave nothing, and why
-    strange: list[str] = field(default_factory=list)  # files of no known kind, found in a folder
+    passed_over: dict[str, list[str]] = field(default_factory=dict)  # files found in folders that are not read: by why
 
     def refuse(self, file: InputFile, kind: FileKind) -> bool:
         """Note a file of a kind that is not read, and say whether that is so."""
-        if kind is FileKind.UNKNOWN and not file.given:
-            self.strange.append(file.name)
+        self.empty |= kind is FileKind.EMPTY
+        if kind in NOT_READ and not file.given:
+            self.passed_over.setdefault(NOT_READ[kind], []).append(file.name)
         elif kind in NOT_READ:
             self.failed.append((file.name, NOT_READ[kind]))
         return kind in NOT_READ
