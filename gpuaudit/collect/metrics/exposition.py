@@ -11,6 +11,8 @@ from typing import Any, BinaryIO, Protocol
 BLOCK_BYTES = 1 << 20
 MAX_LINE_BYTES = 1 << 16
 MILLISECONDS_FROM = 1e11  # smaller timestamps are seconds (OpenMetrics): as milliseconds they would be before 1974
+LAST_MS = 10**15
+HASH = ord("#")  # begins a comment, HELP or TYPE
 NO_TIME = -(1 << 62)  # time of a sample that has none; whoever knows the time of the scrape puts it there
 
 
@@ -80,8 +82,9 @@ def _blocks(stream: BinaryIO, tally: Tally) -> Iterator[list[bytes]]:
 
 
 def _read_block(lines: list[bytes], sink: Sink, tally: Tally, cache: dict[bytes, Recorder | None]) -> None:
+    # The loop over every line of a history: what it calls per line is what reading costs.
     for line in lines:
-        if not line or line[0] == 35 or line.isspace():  # "#": comment, HELP, TYPE
+        if not line or line[0] == HASH or line.isspace():
             continue
         tally.lines += 1
         if b" # {" in line:  # exemplar
@@ -96,25 +99,27 @@ def _read_block(lines: list[bytes], sink: Sink, tally: Tally, cache: dict[bytes,
         if recorder is None:
             tally.unwanted += 1
             continue
-        _read_sample(tail, recorder, tally)
+        parts = tail.split()
+        try:
+            value = float(parts[0])
+            time = _milliseconds(parts[1]) if len(parts) > 1 else NO_TIME
+        except (ValueError, IndexError, OverflowError):
+            tally.blank += 1
+            continue
+        if value != value:  # noqa: PLR0124 - NaN: a gap or a stale marker
+            tally.blank += 1
+            continue
+        recorder.record(time, value)
+        tally.samples += 1
 
 
-def _read_sample(tail: bytes, recorder: Recorder, tally: Tally) -> None:
-    parts = tail.split()
-    try:
-        value = float(parts[0])
-        time = float(parts[1]) if len(parts) > 1 else None
-    except (ValueError, IndexError):
-        tally.blank += 1
-        return
-    if value != value or time != time or (time is not None and abs(time) > 1e15):  # noqa: PLR0124 - NaN
-        tally.blank += 1
-        return
-    if time is None:
-        recorder.record(NO_TIME, value)
-    else:
-        recorder.record(round(time if abs(time) >= MILLISECONDS_FROM else time * 1000), value)
-    tally.samples += 1
+def _milliseconds(text: bytes) -> int:
+    """Return a time in ms; ValueError or OverflowError for one that is no time."""
+    time = float(text)
+    ms = round(time if abs(time) >= MILLISECONDS_FROM else time * 1000)
+    if abs(ms) > LAST_MS:
+        raise ValueError("beyond any clock")
+    return ms
 
 
 def _recorder(

@@ -16,8 +16,8 @@ from gpuaudit.collect.metrics.mig_share import share
 from gpuaudit.collect.metrics.owners import OwnerOf, Owners
 from gpuaudit.collect.metrics.seen import NodeKey, cards, host_spans, inventory, presence
 from gpuaudit.collect.metrics.store import SPACING_SERIES, SampleStore, Series
-from gpuaudit.collect.metrics.tables import HOUR_MS, DeviceSamples, device_rows, device_samples
-from gpuaudit.collect.metrics.timeline import FEW_SAMPLES, Track, spacing
+from gpuaudit.collect.metrics.tables import DeviceSamples, device_rows, device_samples
+from gpuaudit.collect.metrics.timeline import FEW_SAMPLES, HOUR_MS, Track, spacing
 from gpuaudit.knowledge import series
 
 Tracks = dict[str, list[Track]]  # by field
@@ -202,7 +202,7 @@ class _Tables:
         }
         self._devices += [own | row for row in rows]
         for name, points in samples.fields.items():
-            self._spacing.setdefault(name, []).append(spacing(np.unique(points.times)))
+            self._spacing.setdefault(name, []).append(spacing(points.moments))
         return set(hourly["hour"].tolist())
 
     def usage(self) -> Usage:

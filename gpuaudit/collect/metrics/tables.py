@@ -8,6 +8,7 @@ import numpy as np
 
 from gpuaudit.collect.metrics.identity import UNKNOWN_HOLDER, Holder
 from gpuaudit.collect.metrics.timeline import (
+    HOUR_MS,
     Numbers,
     Timeline,
     Track,
@@ -19,7 +20,6 @@ from gpuaudit.collect.metrics.timeline import (
 )
 from gpuaudit.knowledge import metrics
 
-HOUR_MS = 3_600_000
 REACH_MS = 300_000  # how far a pod label of another metric may be: Prometheus itself looks back five minutes
 LADDER_COVERAGE = 0.5  # a better measure of activity counts when it has half the samples of the most frequent one
 OTHER_FIELDS = ("power", "memory", "dram", "tensor")
@@ -54,20 +54,19 @@ def device_samples(tracks: Mapping[str, Sequence[Track]], *, mig: bool, usual_ms
     if not counting:
         return None
     fields = _attribute(fields)
-    return DeviceSamples(fields, metric, counting, interval(np.unique(fields[counting].times), usual_ms=usual_ms))
+    return DeviceSamples(fields, metric, counting, interval(fields[counting].moments, usual_ms=usual_ms))
 
 
 def _activity(fields: Mapping[str, Timeline]) -> str:
     """Return the best measure of the ladder that was not just tried for a while."""
-    counts = {row.field: len(np.unique(fields[row.field].times)) for row in metrics.LADDER if row.field in fields}
+    counts = {row.field: len(fields[row.field].starts) for row in metrics.LADDER if row.field in fields}
     most = max(counts.values(), default=0)
     return next((name for name, count in counts.items() if count >= LADDER_COVERAGE * most), "")
 
 
 def _power(energy: Timeline) -> Timeline:
     """Return watts between two readings of a counter in joules; a reset or a long pause is a gap."""
-    moments, first = np.unique(energy.times, return_index=True)
-    readings = energy.values[first].astype(np.float64)
+    moments, readings = energy.moments, energy.values[energy.starts].astype(np.float64)
     seconds, joules = np.diff(moments) / 1000.0, np.diff(readings)
     usual = spacing(moments)
     good = (joules >= 0) & (seconds * 1000 <= 2 * usual) if len(seconds) else np.empty(0, bool)
@@ -83,7 +82,7 @@ def _attribute(fields: Mapping[str, Timeline]) -> dict[str, Timeline]:
     if not pods or len(pods) == len(fields):
         return dict(fields)
     by = fields[max(pods, key=lambda n: pods[n])]
-    reach = max(REACH_MS, interval(np.unique(by.times)) if len(by) > 1 else 0.0)
+    reach = max(REACH_MS, interval(by.moments) if len(by) > 1 else 0.0)
     return {n: attributed(p, by, reach) if UNKNOWN_HOLDER in p.pods else p for n, p in fields.items()}
 
 
@@ -105,7 +104,7 @@ class _Owned:
 def _owned(points: Timeline, owner_codes: Numbers) -> _Owned:
     part, shared = weights(points)
     owners = owner_codes[points.holders]
-    if len(np.unique(owner_codes)) == len(owner_codes):
+    if len(set(owner_codes.tolist())) == len(owner_codes):
         return _Owned(points.times, points.values, owners, part, shared)
     order = np.lexsort((owners, points.times))
     times, owners = points.times[order], owners[order]
@@ -122,19 +121,24 @@ def device_rows(device: DeviceSamples, owner_of: OwnerOf) -> tuple[dict[str, Any
         name: _owned(points, np.array([codes[owner_of(pod)] for pod in points.pods]))
         for name, points in device.fields.items()
     }
-    return _hourly(device, owned, owners), _windowed(device, owned, owners, owner_of)
+    hourly = _hourly(device, owned, owners)
+    samples = dict.fromkeys(owners, 0.0)
+    for owner, part in zip(hourly["owner"], hourly["samples"].tolist(), strict=True):
+        samples[owner] += part
+    return hourly, _windowed(device, owned, samples, owner_of)
 
 
 def _hourly(device: DeviceSamples, owned: Mapping[str, _Owned], owners: Sequence[str]) -> dict[str, Any]:
     base = owned[device.counting]
     stride = len(owners)
-    keys = np.unique(base.times // HOUR_MS * stride + base.owners)
+    keys = np.sort(base.times // HOUR_MS * stride + base.owners)
+    keys = keys[np.diff(keys, prepend=keys[0] - 1) > 0]
     rows = _Rows(keys, stride)
     measured = owned.get(device.metric)
     return {
         "owner": [owners[code] for code in (keys % stride).tolist()],
         "hour": keys // stride * HOUR_MS,
-        "samples": np.bincount(rows.of(base)[0], base.part, len(keys)),
+        "samples": _fitting(np.bincount(rows.of(base)[0], base.part, len(keys)), keys // stride, device.interval_ms),
         "util_mean": rows.mean(measured),
         "util_max": rows.highest(measured),
         "gpu_util_mean": rows.mean(owned.get("gpu_util")),
@@ -145,6 +149,15 @@ def _hourly(device: DeviceSamples, owned: Mapping[str, _Owned], owners: Sequence
         "power_max_watts": rows.highest(owned.get("power")),
         "memory_max_mib": rows.highest(owned.get("memory")),
     }
+
+
+def _fitting(samples: Numbers, hours: Numbers, interval_ms: float) -> Numbers:
+    """Return the samples of each row, scaled down in hours that have more than fit: spacings may vary."""
+    if np.isnan(interval_ms):
+        return samples
+    first = np.flatnonzero(np.diff(hours, prepend=hours[0] - 1))
+    total = np.repeat(np.add.reduceat(samples, first), np.diff(first, append=len(hours)))
+    return samples * np.minimum(1.0, (HOUR_MS / interval_ms + 1) / total)
 
 
 class _Rows:
@@ -180,24 +193,26 @@ class _Rows:
 
 
 def _windowed(
-    device: DeviceSamples, owned: Mapping[str, _Owned], owners: Sequence[str], owner_of: OwnerOf
+    device: DeviceSamples, owned: Mapping[str, _Owned], samples: Mapping[str, float], owner_of: OwnerOf
 ) -> list[dict[str, Any]]:
     rows = []
-    for code in np.unique(owned[device.counting].owners).tolist():
+    for code, owner in enumerate(samples):
         own = {name: (points, points.owners == code) for name, points in owned.items()}
         base, mine = own[device.counting]
+        if not mine.any():
+            continue
         values = {name: points.values[chosen] for name, (points, chosen) in own.items()}
         activity, memory = values.get(device.metric), values.get("memory")
-        newest = _newest(device.fields[device.counting], owners[code], owner_of)
+        newest = _newest(device.fields[device.counting], owner, owner_of)
         rows.append(
             {
-                "owner": owners[code],
+                "owner": owner,
                 "namespace": newest.namespace,
                 "pod": newest.pod if newest != UNKNOWN_HOLDER else "",
                 "metric": device.metric,
                 "first": base.times[mine][0],
                 "last": base.times[mine][-1],
-                "samples": float(base.part[mine].sum()),
+                "samples": samples[owner],
                 "util_p50": _percentile(activity, 50),
                 "util_p95": _percentile(activity, 95),
                 "util_p99": _percentile(activity, 99),

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from gpuaudit.collect.metrics.identity import NOBODY_HOLDS, UNKNOWN_HOLDER, Hold
 from gpuaudit.knowledge import series
 
 Numbers = np.ndarray[Any, Any]
+HOUR_MS = 3_600_000
 FEW_SAMPLES = 10  # too few to tell a spacing by themselves
 
 
@@ -36,6 +38,22 @@ class Timeline:
 
     def __len__(self) -> int:
         return len(self.times)
+
+    @cached_property
+    def starts(self) -> Numbers:
+        """Return the positions at which a new time begins."""
+        return np.flatnonzero(np.diff(self.times, prepend=self.times[:1] - 1))
+
+    @property
+    def moments(self) -> Numbers:
+        """Return the distinct times."""
+        return self.times[self.starts]
+
+    @cached_property
+    def at_once(self) -> Numbers:
+        """Return for each point how many there are at its time."""
+        counts = np.diff(self.starts, append=len(self.times))
+        return np.repeat(counts, counts)
 
     def take(self, chosen: Numbers) -> "Timeline":
         """Return the points of a mask or of positions."""
@@ -82,9 +100,7 @@ def _usable(own: float, samples: int, usual_ms: float) -> float:
 
 def weights(points: Timeline) -> tuple[Numbers, Numbers]:
     """Return each point's part of its sample (1 / pods at that time) and whether it was shared then."""
-    _, inverse, counts = np.unique(points.times, return_inverse=True, return_counts=True)
-    at_once = counts[inverse]
-    return 1.0 / at_once, at_once > 1
+    return 1.0 / points.at_once, points.at_once > 1
 
 
 def attributed(points: Timeline, by: Timeline, reach: float) -> Timeline:
@@ -94,7 +110,7 @@ def attributed(points: Timeline, by: Timeline, reach: float) -> Timeline:
     """
     known = points.take(points.holders != points.pods.index(UNKNOWN_HOLDER))
     lost = points.take(points.holders == points.pods.index(UNKNOWN_HOLDER))
-    moments, starts, counts = np.unique(by.times, return_index=True, return_counts=True)
+    moments, starts, counts = by.moments, by.starts, by.at_once[by.starts]
     nearest = _nearest(lost.times, moments)
     near = np.abs(moments[nearest] - lost.times) <= reach
     repeat = np.where(near, counts[nearest], 1)
@@ -157,7 +173,8 @@ def _ordered(times: Numbers, values: Numbers, holders: Numbers, pods: tuple[Hold
 
 def _without_nobody(points: Timeline) -> Timeline:
     named = np.array([pod not in (NOBODY_HOLDS, UNKNOWN_HOLDER) for pod in points.pods])[points.holders]
-    _, inverse, counts = np.unique(points.times, return_inverse=True, return_counts=True)
-    has_pod = np.bincount(inverse, named) > 0
-    first = np.concatenate([[True], np.diff(points.times) != 0]) if len(points) else np.empty(0, bool)
-    return points.take(named | (~has_pod[inverse] & ((counts[inverse] == 1) | first)))
+    if not len(points):
+        return points
+    has_pod = np.repeat(np.logical_or.reduceat(named, points.starts), points.at_once[points.starts])
+    first = np.isin(np.arange(len(points)), points.starts)
+    return points.take(named | (~has_pod & first))
