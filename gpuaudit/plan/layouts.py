@@ -81,13 +81,21 @@ def stock_names(mig_key: str) -> Mapping[Counts, str]:
 
 @cache
 def placed(mig_key: str, counts: Counts) -> Layout:
-    """Return where to put these instances: of the legal placements, the one that leaves most ways to go on.
+    """Return where to put these instances: of the legal placements, the one that leaves room for the largest.
 
     KeyError when they do not fit on one GPU.
     """
     every = _layouts_by_counts(mig_key)
-    bigger = [frozenset(one) for key, group in every.items() if _within(counts, key) for one in group]
-    return min(every[counts], key=lambda layout: (-sum(frozenset(layout) <= whole for whole in bigger), layout))
+    bigger = [(frozenset(one), key) for key, group in every.items() if _within(counts, key) for one in group]
+    rows = list(enumerate(geometry(mig_key).profiles))
+    largest = [index for index, _ in sorted(rows, key=lambda row: (-row[1].size, -row[1].g))]
+
+    def room(layout: Layout) -> list[int]:
+        """Return how many more of each profile the GPU could still take, the largest first."""
+        after = [key for whole, key in bigger if whole.issuperset(layout)]
+        return [max(key[index] for key in after) for index in largest]
+
+    return min(every[counts], key=lambda layout: ([-more for more in room(layout)], layout))
 
 
 @cache
