@@ -23,6 +23,7 @@ from gpuaudit.report.terminal.canvas import width_of
 from gpuaudit.store import load
 from tests.build import NOW, WINDOW, node, pod, usage
 
+EVERY_FACT = ("nodes", "pods", "workloads", "utilization", "history", "pod_attribution", "power", "memory_used")
 GOLDEN = Path(__file__).parent / "golden"
 HOSTILE = "\x1b[31mred\x1b]0;title\x07\u202eevil\n\r\t[bold]x[/bold] :smile: \u200b名前" * 3
 
@@ -92,10 +93,19 @@ def test_colour_is_only_where_asked_for(demo: schema.Report) -> None:
         ({"nodes": (node("n"),), "pods": (pod("w", "n"),)}, "what the GPUs do was not measured"),
         (
             {"nodes": (node("n"),), "pods": (pod("w", "n"),), "usage": usage(("n", "c/Deployment/n/w", 0.9))},
+            "by the rules that could be judged",
+        ),
+        (
+            {
+                "nodes": (node("n"),),
+                "pods": (pod("w", "n"),),
+                "usage": usage(("n", "c/Deployment/n/w", 0.9)),
+                "sources": (Source(name="s", status="ok", provides=EVERY_FACT),),
+            },
             "NOTHING TO DO",
         ),
     ],
-    ids=["empty", "CPU only", "no metrics", "healthy"],
+    ids=["empty", "CPU only", "no metrics", "blind rules", "healthy"],
 )
 def test_nothing_to_do_is_a_screen_of_its_own(facts: dict[str, object], words: str) -> None:
     known: dict[str, object] = {

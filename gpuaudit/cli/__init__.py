@@ -1,11 +1,13 @@
 """The command line: parse, call, print, exit. Heavy imports stay inside the commands."""
 
 import sys
+from collections.abc import Callable
 
 import typer
 
-from gpuaudit.cli import collect, demo, explain, node, prices, rules, scan, schema
+from gpuaudit.cli import collect, demo, explain, mig, node, prices, rules, scan, schema
 from gpuaudit.cli.errors import run
+from gpuaudit.cli.sections import Sectioned
 
 app = typer.Typer(
     name="gpuaudit",
@@ -33,14 +35,19 @@ def _root(
     pass
 
 
-app.command("scan")(scan.scan)
-app.command("demo")(demo.demo)
-app.command("collect")(collect.collect)
-app.command("explain")(explain.explain)
-app.command("rules")(rules.rules)
-app.command("prices")(prices.prices)
-app.command("node")(node.node)
-app.command("schema")(schema.schema)
+_COMMANDS: dict[str, Callable[..., None]] = {
+    "scan": scan.scan,
+    "demo": demo.demo,
+    "collect": collect.collect,
+    "explain": explain.explain,
+    "rules": rules.rules,
+    "prices": prices.prices,
+    "node": node.node,
+    "schema": schema.schema,
+}
+for _name, _command in _COMMANDS.items():
+    app.command(_name, cls=Sectioned)(_command)
+app.add_typer(mig.app, name="mig")
 
 
 def main() -> None:

@@ -20,7 +20,10 @@ def collect(
     quiet: options.Quiet = False,
     no_progress: options.NoProgress = False,
 ) -> None:
-    """Take a snapshot and keep it: gpuaudit scan --input FILE audits it later, anywhere."""
+    """Take a snapshot and keep it in a file.
+
+    gpuaudit scan --input FILE audits it later, anywhere, with the same result.
+    """
     from gpuaudit.cli.running import settings
     from gpuaudit.cli.sources import snapshot_of
     from gpuaudit.report.plain import printable

@@ -20,7 +20,10 @@ def demo(
     quiet: options.Quiet = False,
     no_progress: options.NoProgress = False,
 ) -> None:
-    """Audit the built-in demo cluster: no cluster, GPU or network needed."""
+    """Audit the built-in demo cluster.
+
+    It needs no cluster, GPU or network, and shows what scan prints.
+    """
     from gpuaudit.cli.running import Run
     from gpuaudit.paths import builtin
     from gpuaudit.store import load

@@ -44,17 +44,14 @@ def _usage(error: Exception) -> int | None:
         return getattr(error, "exit_code", None) if type(error).__name__ == "Exit" else None
     context = getattr(error, "ctx", None)
     path = context.command_path if context is not None else "gpuaudit"
-    text = message().strip()
-    if not text:  # no arguments: the help was the message
-        return USAGE if context is None else _help(context)
-    first, _, rest = text.partition("\n")
+    if type(error).__name__ == "NoArgsIsHelpError":
+        sys.stderr.write(message().strip() + "\n\n")
+        return _say(
+            "no command was given", f"{path} COMMAND --help tells about one; gpuaudit demo shows an audit", USAGE
+        )
+    first, _, rest = message().replace("Value error, ", "").strip().partition("\n")
     hint = rest.strip() or f"{path} --help lists what it takes"
     return _say(first.rstrip("."), " ".join(hint.split()), USAGE)
-
-
-def _help(context: typer.Context) -> int:
-    sys.stdout.write(context.get_help() + "\n")
-    return 0
 
 
 def _say(message: str, hint: str, code: int) -> int:

@@ -26,7 +26,10 @@ def explain(
     prices: options.Prices = None,
     config: options.ConfigFile = None,
 ) -> None:
-    """Explain a finding or an action: evidence, queries, arithmetic, what would refute it, how to exempt it."""
+    """Explain a finding or an action in full.
+
+    Evidence, queries, the arithmetic line by line, what would refute it, what to do, and how to exempt it.
+    """
     from gpuaudit.cli.outputs import write_stdout
     from gpuaudit.cli.running import checked_rules, settings
     from gpuaudit.errors import UserError

@@ -7,7 +7,7 @@ import typer
 from gpuaudit.cli import options
 
 app = typer.Typer(
-    help="MIG: what a GPU can be cut into, and the fewest GPUs that hold a demand, with the proof.",
+    help="Cut GPUs: MIG profiles, and the fewest GPUs for a demand.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )

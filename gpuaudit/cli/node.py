@@ -21,7 +21,10 @@ def node(
         bool, typer.Option("--serials", help="Keep serial numbers, which are left out otherwise.")
     ] = False,
 ) -> None:
-    """Print what this host's driver and network tell: GPUs, MIG, NVLink, PCIe, RDMA. Reads only; needs no cluster."""
+    """Print what this host's driver and network tell.
+
+    GPUs, MIG, NVLink, PCIe, RDMA. Reads only; needs no cluster.
+    """
     from gpuaudit.cli.outputs import put, sinks
     from gpuaudit.collect.this_host import read_host
     from gpuaudit.report.node import render_json, render_terminal

@@ -24,7 +24,10 @@ def prices(
     input: options.Input = None,
     output: Annotated[Format, typer.Option("-o", "--output", help="Form of the output.")] = Format.TERMINAL,
 ) -> None:
-    """Print list prices with source and date, or with --template a price file, prefilled from --input."""
+    """Print list prices, or with --template a price file to fill in.
+
+    Every price stands with its source and date. A template is prefilled with the instance types of --input.
+    """
     from gpuaudit.cli.outputs import write_stdout
     from gpuaudit.errors import UserError
     from gpuaudit.report import price_list

@@ -22,7 +22,10 @@ def rules(
     rules: options.Rules = None,
     config: options.ConfigFile = None,
 ) -> None:
-    """List the rules, or print one rule's page: what is wrong, why it costs, what to do, its options."""
+    """List the rules, or print one rule's page.
+
+    A page says what is wrong, why it costs, what to do, which facts the rule needs and which options it has.
+    """
     from gpuaudit.cli.outputs import write_stdout
     from gpuaudit.cli.running import checked_rules, settings
     from gpuaudit.errors import UserError

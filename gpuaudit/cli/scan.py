@@ -23,7 +23,7 @@ def scan(
     quiet: options.Quiet = False,
     no_progress: options.NoProgress = False,
 ) -> None:
-    """Audit a cluster: its bill, who holds the GPUs, what is idle and what is unknown.
+    """Audit a cluster: bill, who holds the GPUs, what is idle.
 
     Exit codes: 0 audited, 1 a --fail-on gate was reached, 2 wrong usage or nothing could be audited, 3 a gate could
     not be evaluated.

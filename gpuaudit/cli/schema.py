@@ -16,7 +16,10 @@ class Kind(StrEnum):
 
 
 def schema(kind: Annotated[Kind, typer.Argument(help="Which document.")]) -> None:
-    """Print the JSON Schema of the report, the snapshot's document, the configuration file or a node's facts."""
+    """Print a JSON Schema.
+
+    Of the report, the snapshot's document, the configuration file or a node's facts.
+    """
     import msgspec
 
     from gpuaudit.cli.outputs import write_stdout

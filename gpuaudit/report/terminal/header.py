@@ -49,7 +49,9 @@ def _seen(report: schema.Report) -> str:
     if ratio is None:
         return "No GPU-hours to see"
     if ratio == 0:
-        return "Seen 0 % of GPU-hours: no metrics, so what the GPUs do is unknown"
+        if report.utilization.metric is None:
+            return "Seen 0 % of GPU-hours: no metrics, so what the GPUs do is unknown"
+        return "Seen single moments, no history: what the GPUs do over time is unknown"
     metric = METRICS.get(report.utilization.metric or "", "")
     return f"Seen {percent(ratio)} of GPU-hours" + (f" (by {metric})" if metric else "")
 

@@ -15,7 +15,8 @@ LABEL = 14
 
 def hours(canvas: Canvas, report: schema.Report) -> None:
     """Draw the bar and its neighbours."""
-    _bar(canvas, report.utilization.buckets)
+    if report.cluster.gpus:
+        _bar(canvas, report.utilization.buckets)
     _holders(canvas, report)
     _waiting(canvas, report.utilization.demand)
     for row in report.serving[:1]:

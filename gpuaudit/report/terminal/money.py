@@ -1,13 +1,18 @@
 """BILL, REMOVABLE NOW (booked), AT RENEWAL, CAPACITY: three ledgers side by side, never added."""
 
+from itertools import zip_longest
+
 from gpuaudit import schema
 from gpuaudit.report.terminal.canvas import Canvas, dollars, plural
+from gpuaudit.report.terminal.wrapping import wrap
 
 WIDE = 96
 
 
 def money(canvas: Canvas, report: schema.Report) -> None:
     """Draw the blocks; side by side where there is room."""
+    if not report.bill.by_pool and not report.cluster.gpus:
+        return
     blocks = [_bill(report), _removable(report), _later(report)]
     if canvas.width < WIDE:
         for title, amount, notes in blocks:
@@ -16,13 +21,13 @@ def money(canvas: Canvas, report: schema.Report) -> None:
                 canvas.line(" " * 17, note)
         return
     width = (canvas.width - 2) // 3
+    cells = [[line for note in notes for line in wrap(note, width - 2, limit=2)] for _, _, notes in blocks]
     titles: list[tuple[str, str] | str] = ["  "]
     for title, amount, _ in blocks:
         titles += [(title, "bold"), " ", (f"{amount:<{max(0, width - len(title) - 1)}}", "bold green")]
     canvas.line(*titles)
-    for row in range(max(len(notes) for _, _, notes in blocks)):
-        cells = [notes[row] if row < len(notes) else "" for _, _, notes in blocks]
-        canvas.line("  ", *(f"{cell[: width - 2]:<{width}}" for cell in cells))
+    for row in zip_longest(*cells, fillvalue=""):
+        canvas.line("  ", *(f"{cell:<{width}}" for cell in row))
 
 
 Block = tuple[str, str, list[str]]
@@ -49,7 +54,7 @@ def _removable(report: schema.Report) -> Block:
     if booked is None:
         return "REMOVABLE NOW", "unknown", ["without a bill nothing can be booked"]
     if not booked:
-        return "REMOVABLE NOW", _monthly(0.0), ["no on-demand node stood empty all", "window, beyond the reserve"]
+        return "REMOVABLE NOW", _monthly(0.0), ["no node on demand stood empty all window beyond the reserve"]
     checked = "not backtested" if plan.backtest is None else "backtested"
     return "REMOVABLE NOW", _monthly(booked), [f"{plural(round(fewer, 2), 'node')} fewer, {checked}"]
 

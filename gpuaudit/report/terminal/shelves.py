@@ -74,10 +74,11 @@ def _sum(canvas: Canvas, report: schema.Report) -> None:
 
 
 def _nothing(canvas: Canvas, report: schema.Report) -> None:
-    seen = report.coverage.observed_gpu_hours_ratio
     if report.cluster.gpus == 0:
         canvas.line(("NO GPUS", "bold"), " were found, so there is nothing to audit here")
-    elif not seen:
+    elif report.utilization.metric is None:
         canvas.line(("NOTHING FOUND", "bold"), " that needs no metrics; what the GPUs do was not measured")
+    elif report.coverage.not_evaluated:
+        canvas.line(("NOTHING FOUND", "bold"), " by the rules that could be judged; others lack facts, see below")
     else:
-        canvas.line(("NOTHING TO DO", "bold green"), " · every rule that could be judged is content")
+        canvas.line(("NOTHING TO DO", "bold green"), " · every rule could be judged, and none has anything to say")
