@@ -116,4 +116,5 @@ class Config(Record, frozen=True):
 
     def expired(self, at: datetime) -> tuple[Ignore | Exempt, ...]:
         """Return the ignores and exemptions that no longer hold at that time: they silence nothing and are counted."""
-        return tuple(entry for entry in (*self.ignore, *self.exempt) if not entry.active(at))
+        entries: tuple[Ignore | Exempt, ...] = (*self.ignore, *self.exempt)
+        return tuple(entry for entry in entries if not entry.active(at))

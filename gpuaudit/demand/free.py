@@ -3,12 +3,12 @@
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import UTC, datetime, timedelta
 
 from gpuaudit.cluster.nodes import Node
 from gpuaudit.cluster.snapshot import Snapshot
 from gpuaudit.cluster.usage import NOBODY, UNKNOWN_OWNER
+from gpuaudit.demand.hours import device_codes, device_row, hour_number
 from gpuaudit.demand.memory import once
 from gpuaudit.demand.tenures import Tenure, tenures
 from gpuaudit.knowledge import kubernetes
@@ -67,26 +67,34 @@ def free_gpus(snapshot: Snapshot, node: Node) -> float | None:
 
 @once
 def held_by_hour(snapshot: Snapshot) -> HeldByHour:
-    """Return the GPUs held per hour and node. Hours in which metrics name no pod at all are not in it."""
+    """Return the GPUs held per hour and node; what was not sampled is not in it. Empty without pod attribution."""
+    import numpy as np
+
     devices = snapshot.usage.devices
     if len(devices) == 0 or "pod_attribution" not in snapshot.facts:
         return HeldByHour({})
-    keys = ["cluster", "device", "owner"]
-    columns = devices[[*keys, "node", "card", "gpus"]]
-    rows = snapshot.usage.hourly[[*keys, "hour"]].merge(columns, on=keys)
-    rows = rows.assign(gpus=rows["gpus"].where(rows["owner"] != NOBODY, 0.0))
-    per_device = rows.groupby(["cluster", "node", "hour", "device"], sort=False)["gpus"].max().reset_index()
-    sums = per_device.groupby(["cluster", "node", "hour"], sort=False)["gpus"].sum()
+    hourly, row = snapshot.usage.hourly, device_row(snapshot)
+    seen = row >= 0
+    row, hour = row[seen], hour_number(hourly["hour"])[seen]
+    held = (devices["owner"] != NOBODY).to_numpy(bool)[row]
+    nodes = devices.groupby(["cluster", "node"], sort=False).ngroup().to_numpy().astype("int64")
+    keys = list(devices[["cluster", "node"]].itertuples(index=False, name=None))
+    names = dict(zip(nodes.tolist(), keys, strict=True))
+    if len(row) == 0:
+        return HeldByHour({})
+    first = int(hour.min())
+    width = int(hour.max()) - first + 1
+    sums = np.zeros(len(names) * width)
+    watched = np.zeros(len(names) * width, dtype=bool)
+    watched[nodes[row] * width + hour - first] = True
+    _, once_each = np.unique(device_codes(devices)[row[held]] * width + hour[held] - first, return_index=True)
+    kept = np.flatnonzero(held)[once_each]  # a device counts once an hour, however often it changed hands
+    np.add.at(sums, nodes[row[kept]] * width + hour[kept] - first, devices["gpus"].to_numpy("float64")[row[kept]])
     by_hour: dict[datetime, dict[NodeKey, float]] = defaultdict(dict)
-    for index, held in sums.items():
-        cluster, node, hour = _key(index)
-        by_hour[hour][cluster, node] = round(float(held), 6)
+    for place in np.flatnonzero(watched):
+        moment = datetime.fromtimestamp((first + int(place) % width) * 3600, UTC)
+        by_hour[moment][names[int(place) // width]] = round(float(sums[place]), 6)
     return HeldByHour(by_hour)
-
-
-def _key(index: Any) -> tuple[str, str, datetime]:
-    cluster, node, hour = index
-    return cluster, node, hour.to_pydatetime()
 
 
 @once

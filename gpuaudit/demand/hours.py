@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from gpuaudit.cluster.snapshot import Snapshot
+from gpuaudit.demand.memory import once
 
 if TYPE_CHECKING:
     import numpy as np
@@ -41,8 +42,9 @@ def spells(snapshot: Snapshot) -> Spells:
     import numpy as np
 
     devices, hourly = snapshot.usage.devices, snapshot.usage.hourly
-    row = _device_row(devices, hourly)
-    hourly, row = hourly[row >= 0], row[row >= 0]
+    row = device_row(snapshot)
+    if (row < 0).any():
+        hourly, row = hourly[row >= 0], row[row >= 0]
     count = len(devices)
     samples = hourly["samples"].to_numpy("float64")
     seconds = np.nan_to_num(devices["interval_seconds"].to_numpy("float64"))
@@ -66,10 +68,12 @@ def spells(snapshot: Snapshot) -> Spells:
     )
 
 
-def _device_row(devices: "pd.DataFrame", hourly: "pd.DataFrame") -> "Ints":
-    """Index of the device row of each hourly row, -1 for none. Both tables are sorted by the same key."""
+@once
+def device_row(snapshot: Snapshot) -> "Ints":
+    """Return the index of the device row of each hourly row, -1 for none. Both tables are sorted by the same key."""
     import numpy as np
 
+    devices, hourly = snapshot.usage.devices, snapshot.usage.hourly
     if len(hourly) == 0:
         return np.empty(0, dtype="int64")
     keys = ["cluster", "device", "owner"]
@@ -119,14 +123,15 @@ def _floor(devices: "pd.DataFrame", hourly: "pd.DataFrame", row: "Ints") -> "Flo
     """Lowest hourly mean power of the device, whoever held it."""
     import numpy as np
 
-    device = _device_codes(devices)
+    device = device_codes(devices)
     lowest = np.full(int(device.max(initial=-1)) + 1, np.nan)
     np.fmin.at(lowest, device[row], hourly["power_mean_watts"].to_numpy("float64"))
     floor: Floats = lowest[device]
     return floor
 
 
-def _device_codes(devices: "pd.DataFrame") -> "Ints":
+def device_codes(devices: "pd.DataFrame") -> "Ints":
+    """Return a number for each device, the same in every row that speaks of it."""
     codes: Ints = devices.groupby(["cluster", "device"], sort=False).ngroup().to_numpy().astype("int64")
     return codes
 
@@ -138,12 +143,12 @@ def _held(devices: "pd.DataFrame", hourly: "pd.DataFrame", row: "Ints", hours: "
     """
     import numpy as np
 
-    first, last = _hour_number(devices["first"]), _hour_number(devices["last"])
+    first, last = hour_number(devices["first"]), hour_number(devices["last"])
     interval = np.nan_to_num(devices["interval_seconds"].to_numpy("float64")) / 3600
     span = np.nan_to_num(_spans(devices)) + interval
-    device = _device_codes(devices)
-    width = int(max(last.max(initial=0), _hour_number(hourly["hour"]).max(initial=0))) + 2
-    key = device[row] * width + _hour_number(hourly["hour"])
+    device = device_codes(devices)
+    width = int(max(last.max(initial=0), hour_number(hourly["hour"]).max(initial=0))) + 2
+    key = device[row] * width + hour_number(hourly["hour"])
     order = np.argsort(key, kind="stable")
     reached = np.concatenate([[0.0], np.cumsum(hours[order])])
     low = np.searchsorted(key[order], device * width + first, side="left")
@@ -154,8 +159,8 @@ def _held(devices: "pd.DataFrame", hourly: "pd.DataFrame", row: "Ints", hours: "
     return held
 
 
-def _hour_number(column: Any) -> "Ints":
-    """Whole hours since 1970; 0 for no time."""
+def hour_number(column: Any) -> "Ints":
+    """Return whole hours since 1970; 0 for no time."""
     import numpy as np
 
     hours: Ints = np.maximum(column.to_numpy("datetime64[ms]").astype("int64") // 3_600_000, 0)
@@ -173,5 +178,5 @@ def _last_worked(hourly: "pd.DataFrame", row: "Ints", count: int) -> list[dateti
     worked = hourly["util_max"].to_numpy("float64") >= IDLE_BELOW
     newest = np.full(count, -1, dtype="int64")
     np.maximum.at(newest, row[worked], np.flatnonzero(worked))
-    times = hourly["hour"].to_list()
-    return [times[i].to_pydatetime() if i >= 0 else None for i in newest]
+    hours = hour_number(hourly["hour"])
+    return [datetime.fromtimestamp(int(hours[i]) * 3600, UTC) if i >= 0 else None for i in newest]
