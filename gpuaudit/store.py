@@ -113,13 +113,24 @@ def damaged(name: str, why: str) -> UserError:
     return UserError(f"{name} is not a gpuaudit snapshot: {line}", hint="take it again: gpuaudit collect -o FILE")
 
 
+def canonical(snapshot: Snapshot) -> Snapshot:
+    """Return the snapshot as it would be loaded again: a whole number in a real field is real, NaN is unknown."""
+    document = _canonical(snapshot)
+    return Snapshot(**{field: getattr(document, field) for field in _FIELDS}, usage=snapshot.usage)
+
+
 def _encode(snapshot: Snapshot) -> bytes:
+    return msgspec.json.encode(_canonical(snapshot), order="deterministic")
+
+
+def _canonical(snapshot: Snapshot) -> Any:
+    """Return the document by way of JSON: what is written is what is read, and only what can be read is written."""
     values = {name: getattr(snapshot, name) for name in _FIELDS}
-    encoded = msgspec.json.encode(Document(schema=SCHEMA, **values), order="deterministic")
-    if b":null" not in encoded:
-        return encoded
-    # JSON has no NaN or infinity and writes null: what is not a number is unknown, and unknown is left out.
-    return msgspec.json.encode(_without_nulls(msgspec.json.decode(encoded)), order="deterministic")
+    encoded = msgspec.json.encode(Document(schema=SCHEMA, **values))
+    if b":null" in encoded:
+        # JSON has no NaN or infinity and writes null: what is not a number is unknown, and unknown is left out.
+        encoded = msgspec.json.encode(_without_nulls(msgspec.json.decode(encoded)))
+    return msgspec.json.decode(encoded, type=Document)
 
 
 def _without_nulls(value: Any) -> Any:

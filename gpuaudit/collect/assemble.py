@@ -20,6 +20,7 @@ from gpuaudit.collect.metrics.seen import at
 from gpuaudit.collect.metrics.store import SampleStore
 from gpuaudit.collect.series_clusters import SeriesClusters
 from gpuaudit.collect.usage_merge import merge_usage
+from gpuaudit.store import canonical
 
 _PLACED = ("nodes", "workloads", "clusters")  # fields of the inventory that metrics add to
 
@@ -56,7 +57,7 @@ def assemble(materials: Materials, *, now: datetime | None, read_at: datetime, w
     )
     sources = [*materials.sources, *_measured(materials, source), *_notes(merged.doubled, newest, now)]
     kept = {one.name: getattr(inventory, one.name) for one in fields(Inventory) if one.name in _fields()}
-    return Snapshot(
+    joined = Snapshot(
         **kept,
         taken_at=taken_at,
         window=span,
@@ -69,6 +70,7 @@ def assemble(materials: Materials, *, now: datetime | None, read_at: datetime, w
         join_ratio=_join_ratio(materials, part),
         usage=usage,
     )
+    return canonical(joined)
 
 
 def _fields() -> frozenset[str]:
