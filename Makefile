@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 PYTEST_ARGS ?=
 BENCH ?=
 
-.PHONY: help setup demo test check format bench docs clean
+.PHONY: help setup demo test check lint types floors pages format bench docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,10 +24,19 @@ test: $(VENV)/dev.stamp ## run the tests; PYTEST_ARGS='-k idle' narrows them, NO
 	$(BIN)/python -m pytest -n auto --dist worksteal $(PYTEST_ARGS)
 
 check: $(VENV)/dev.stamp ## lint, format, types, import floors, printed pages
+	@$(MAKE) --no-print-directory --keep-going lint types floors pages
+
+lint: $(VENV)/dev.stamp
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+
+types: $(VENV)/dev.stamp
 	$(BIN)/mypy
+
+floors: $(VENV)/dev.stamp
 	$(BIN)/lint-imports
+
+pages: $(VENV)/dev.stamp
 	$(BIN)/python -m docs.printed --check
 
 format: $(VENV)/dev.stamp ## mend what the linter and the formatter can mend
