@@ -11,7 +11,9 @@ object the newer (resourceVersion) counts. A broken object is counted and named 
 
 from collections.abc import Iterable
 from datetime import datetime
+from typing import NamedTuple
 
+from gpuaudit.cluster.platform import Namespace
 from gpuaudit.collect.decode import Decoded, Kind, decode_page, decode_text
 from gpuaudit.collect.gather.finish import inventory_of
 from gpuaudit.collect.gather.pods import take_pod
@@ -26,6 +28,13 @@ from gpuaudit.collect.kubernetes_types.pods import ContainerStatus, Pod
 from gpuaudit.collect.objects.events import last_seen
 
 MAX_BROKEN_NAMES = 20
+
+
+class Taken(NamedTuple):
+    """What a page gave: its list's metadata (where the next begins) and how many objects could be read."""
+
+    metadata: ListMeta
+    objects: int
 
 
 class InventoryBuilder:
@@ -43,20 +52,33 @@ class InventoryBuilder:
         self._take(decoded)
         return decoded
 
-    def add_page(self, body: bytes, kind: Kind) -> ListMeta:
+    def add_page(self, body: bytes, kind: Kind) -> Taken:
         """Take a list answered by the API server, whole or a page of it. Raises MalformedError before taking any."""
         decoded = decode_page(body, kind)
         self._state.seen.add(kind)
+        count = len(decoded.objects)
         self._take(decoded)
-        return decoded.metadata
+        return Taken(decoded.metadata, count)
 
     def add_groups(self, names: Iterable[str]) -> None:
         """Take the names of the API groups that the server has."""
         self._state.groups.update(names)
 
-    def without_nodes(self) -> None:
-        """Say that the list of nodes could not be read: there is no bill."""
-        self._state.listed_nodes = False
+    def set_version(self, version: str | None) -> None:
+        """Say which version of Kubernetes the server has."""
+        self._state.version = version
+
+    def complete(self, kind: Kind) -> None:
+        """Say that all objects of a kind were read, be there none."""
+        self._state.seen.add(kind)
+
+    def incomplete(self, kind: Kind) -> None:
+        """Say that objects of a kind are missing: nothing may be concluded from what is not there."""
+        self._state.seen.discard(kind)
+
+    def within(self, kind: Kind, namespaces: Iterable[str]) -> None:
+        """Say that a kind was read in some namespaces only. Of pods that means: a tenant's view, without nodes."""
+        self._state.within[kind] = tuple(namespaces)
 
     def nodes_read(self) -> None:
         """Say that no more nodes and resource slices come: of pods on nodes without GPUs only sums are kept."""
@@ -65,6 +87,11 @@ class InventoryBuilder:
     def pods_read(self) -> None:
         """Say that no more pods come: events about pods that were not kept may be dropped as they come."""
         self._state.pods_complete = True
+
+    @property
+    def namespaces(self) -> tuple[str, ...]:
+        """Names of the namespaces that were read so far."""
+        return tuple(item.name for item in self._state.kept.values("namespaces", Namespace))
 
     @property
     def cluster_uids(self) -> frozenset[str]:

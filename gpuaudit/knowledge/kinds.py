@@ -12,6 +12,7 @@ class ReadKind(Entry, frozen=True, kw_only=True):
     group: str
     plural: str  # as a role names it
     kind: str
+    version: str | None = None  # used when the server does not say what it has
     namespaced: bool = True
     fact: str | None = None  # of knowledge.facts, that reading it gives
     work: bool = False

@@ -4,6 +4,8 @@ from gpuaudit.cluster.platform import CustomObject
 from gpuaudit.collect.gather.state import Gathered
 from gpuaudit.knowledge import kinds
 
+_WHOLE_CLUSTER = {"nodes", "systems", "custom_objects", "dashboards", "mig_configs", "monitors", "node_pools", "claims"}
+
 
 def provided(state: Gathered) -> tuple[str, ...]:
     """Return the facts that were given: by the kinds read, and by the ConfigMaps found among them."""
@@ -16,4 +18,6 @@ def provided(state: Gathered) -> tuple[str, ...]:
         found.add("dashboards")
     if ("apps", "Deployment") in state.seen or state.crds:
         found.add("systems")
+    if state.tenant:
+        found -= _WHOLE_CLUSTER  # what is not in these namespaces may be in others
     return tuple(sorted(found))

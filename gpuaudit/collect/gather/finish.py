@@ -56,7 +56,7 @@ def inventory_of(state: Gathered) -> Inventory:
     note_provider_managed(state.systems, records, state.crds | state.groups)
     return Inventory(
         clusters=(cluster_record(state, records),),
-        nodes=records,
+        nodes=() if state.tenant else records,
         pods=pods,
         workloads=workloads(state, groups),
         waiting=waiting(state, pods),

@@ -53,7 +53,7 @@ def cluster_record(state: Gathered, nodes: Iterable[Node]) -> Cluster:
         server=state.server,
         version=state.version,
         providers=tuple(sorted({node.provider for node in nodes if node.provider})),
-        listed=state.listed_nodes and ("", "Node") in state.seen,
+        listed=("", "Node") in state.seen and not state.tenant,
     )
 
 

@@ -109,7 +109,7 @@ class Gathered:
     cluster: str
     server: str | None = None
     version: str | None = None
-    listed_nodes: bool = True
+    within: dict[Kind, tuple[str, ...]] = field(default_factory=dict)  # kinds that were read in some namespaces only
     nodes_complete: bool = False  # all nodes and slices were read: pods elsewhere need no owner
     pods_complete: bool = False  # all pods were read: events about others can go
     kept: Kept = field(default_factory=Kept)
@@ -133,6 +133,11 @@ class Gathered:
     dropped_events: int = 0
     config_chars: int = 0
     ended_pods: int = 0
+
+    @property
+    def tenant(self) -> bool:
+        """Whether only some namespaces' pods were read: what others hold of a node is not known."""
+        return ("", "Pod") in self.within
 
 
 def version_of(meta: Meta) -> int:

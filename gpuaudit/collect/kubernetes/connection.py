@@ -1,0 +1,196 @@
+"""An API server as a kubeconfig context or a service account reaches it: the official client owns credentials, TLS."""
+
+import logging
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from gpuaudit.errors import UserError
+
+SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+_EXPIRED = "log in again, or check the user of this context in the kubeconfig"
+
+
+@dataclass
+class Connection:
+    """A cluster and how to reach it. `namespace` is the context's own."""
+
+    context: str
+    cluster: str
+    server: str  # host and port, never a credential
+    namespace: str | None
+    client: Any = field(repr=False)  # kubernetes.client.ApiClient
+    reload: Callable[[], Any] | None = field(default=None, repr=False)  # a client with fresh credentials
+
+    def renew(self) -> bool:
+        """Read the credentials anew (a credential plugin runs again); False when that gives nothing."""
+        if self.reload is None:
+            return False
+        try:
+            self.client = self.reload()
+        except UserError:
+            return False
+        return True
+
+    @property
+    def base(self) -> str:
+        """URL of the server, without a slash at the end."""
+        return str(self.client.configuration.host).rstrip("/")
+
+    def credentials(self) -> dict[str, str]:
+        """Return the headers that say who asks; asks the client each time, which renews what has expired."""
+        settings = self.client.configuration.auth_settings()
+        return {row["key"]: row["value"] for row in settings.values() if row.get("in") == "header" and row.get("value")}
+
+    @property
+    def pool(self) -> Any:
+        """The client's own connection pool: its TLS, its proxies, its certificates."""
+        return self.client.rest_client.pool_manager
+
+
+def connections(contexts: Sequence[str], kubeconfig: Path | None) -> list[Connection]:
+    """Return a connection per context, the current one if none is named; inside a cluster its own API server.
+
+    UserError when there is no configuration, or a context is not in it.
+    """
+    if not contexts and kubeconfig is None and _in_cluster() and not _has_kubeconfig():
+        return [_from_service_account()]
+    known, current = _known_contexts(kubeconfig)
+    wanted = list(dict.fromkeys(contexts)) or ([current["name"]] if current else [])
+    if not wanted:
+        raise UserError("the kubeconfig names no current context", hint="name one with --context")
+    by_name = {row["name"]: row for row in known}
+    for name in wanted:
+        if name not in by_name:
+            near = ", ".join(sorted(by_name)[:8]) or "none"
+            raise UserError(f"no context {name!r} in the kubeconfig", hint=f"it has: {near}")
+    names = _cluster_names([by_name[name] for name in wanted])
+    return [_from_kubeconfig(by_name[name], names[name], kubeconfig) for name in wanted]
+
+
+def short_name(cluster: str) -> str:
+    """Return a cluster's own name: the last part of an EKS ARN, of GKE's `gke_project_zone_name`, or the whole."""
+    if cluster.startswith("arn:"):
+        return cluster.rpartition("/")[2] or cluster
+    match = re.fullmatch(r"gke_[^_]+_[^_]+_(.+)", cluster)
+    return match[1] if match else cluster
+
+
+def _from_kubeconfig(row: dict[str, Any], name: str, kubeconfig: Path | None) -> Connection:
+    def load() -> Any:
+        return _kubeconfig_client(row["name"], kubeconfig)
+
+    return _connection(row["name"], name, row.get("context", {}).get("namespace"), load)
+
+
+def _kubeconfig_client(context: str, kubeconfig: Path | None) -> Any:
+    from kubernetes import client, config
+
+    settings = client.Configuration()
+    settings.retries = False  # this tool decides itself when to ask again, and says so
+    with _errors_of_the_client() as said:
+        try:
+            config.load_kube_config(  # type: ignore[no-untyped-call]
+                config_file=str(kubeconfig) if kubeconfig else None,
+                context=context,
+                client_configuration=settings,
+                persist_config=False,
+            )
+        except (config.ConfigException, OSError, ValueError, KeyError, TypeError) as error:
+            raise UserError(f"context {context!r} cannot be used: {_line(error)}", hint=_EXPIRED) from error
+    if said and not settings.api_key and not settings.cert_file:
+        raise UserError(f"context {context!r} gives no credentials: {said[0]}", hint=_EXPIRED)
+    return client.ApiClient(settings)
+
+
+def _from_service_account() -> Connection:
+    path = SERVICE_ACCOUNT / "namespace"
+    namespace = path.read_text(encoding="utf-8").strip() if path.is_file() else None
+    return _connection("in-cluster", "in-cluster", namespace, _service_account_client)
+
+
+def _service_account_client() -> Any:
+    from kubernetes import client, config
+
+    settings = client.Configuration()
+    settings.retries = False
+    try:
+        config.load_incluster_config(client_configuration=settings)  # type: ignore[no-untyped-call]
+    except (config.ConfigException, OSError) as error:
+        raise UserError(f"the service account cannot be used: {_line(error)}", hint="mount its token") from error
+    return client.ApiClient(settings)
+
+
+def _connection(context: str, cluster: str, namespace: str | None, load: Callable[[], Any]) -> Connection:
+    api_client = load()
+    url = urlsplit(str(api_client.configuration.host))
+    return Connection(
+        context=context,
+        cluster=cluster,
+        server=url.netloc.rpartition("@")[2],
+        namespace=namespace or None,
+        client=api_client,
+        reload=load,
+    )
+
+
+def _known_contexts(kubeconfig: Path | None) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
+    from kubernetes import config
+
+    try:
+        found, current = config.list_kube_config_contexts(  # type: ignore[no-untyped-call]
+            config_file=str(kubeconfig) if kubeconfig else None
+        )
+    except (config.ConfigException, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        if kubeconfig is None and not _has_kubeconfig():
+            raise UserError(
+                "no cluster to audit: there is no kubeconfig",
+                hint="set KUBECONFIG or --kubeconfig, audit files with --input PATH, or try: gpuaudit demo",
+            ) from error
+        raise UserError(
+            f"the kubeconfig cannot be used: {_line(error)}", hint="check it with: kubectl config view"
+        ) from error
+    return found, current
+
+
+def _cluster_names(rows: Sequence[dict[str, Any]]) -> dict[str, str]:
+    """Return the cluster name of each context, by context; names that two share become the contexts'."""
+    names = {row["name"]: short_name(str(row.get("context", {}).get("cluster") or row["name"])) for row in rows}
+    twice = {name for name in names.values() if list(names.values()).count(name) > 1}
+    return {context: context if name in twice else name for context, name in names.items()}
+
+
+def _in_cluster() -> bool:
+    return (SERVICE_ACCOUNT / "token").is_file()
+
+
+def _has_kubeconfig() -> bool:
+    from kubernetes.config import kube_config
+
+    paths = str(kube_config.KUBE_CONFIG_DEFAULT_LOCATION).split(kube_config.ENV_KUBECONFIG_PATH_SEPARATOR)
+    return any(Path(path).expanduser().is_file() for path in paths if path)
+
+
+@contextmanager
+def _errors_of_the_client() -> Iterator[list[str]]:
+    """Collect what the client only logs: a credential plugin that fails is no exception there."""
+    said: list[str] = []
+
+    class _Listener(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            said.append(_line(record.getMessage()))
+
+    root, listener = logging.getLogger(), _Listener(level=logging.ERROR)
+    root.addHandler(listener)
+    try:
+        yield said
+    finally:
+        root.removeHandler(listener)
+
+
+def _line(error: object) -> str:
+    return " ".join(str(error).split())[:200]

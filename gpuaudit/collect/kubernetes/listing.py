@@ -1,0 +1,182 @@
+"""List one kind page by page, and say how that went: rights, time, versions that expired under way."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from urllib.parse import quote
+
+import msgspec
+
+from gpuaudit.collect.kubernetes.answers import (
+    AbsentError,
+    ApiError,
+    ExpiredError,
+    ForbiddenError,
+    OutOfTimeError,
+    TooLargeError,
+)
+from gpuaudit.collect.kubernetes.discovery import Served
+from gpuaudit.collect.kubernetes.fetch import Fetcher
+from gpuaudit.collect.kubernetes_types.meta import ListMeta
+
+PAGE = 500
+SMALL_PAGE = 20  # when objects are so large that a page does not fit
+RESTARTS = 2
+TRUNCATED_TRIES = 2
+METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json"
+
+
+class How(StrEnum):
+    """How reading a kind ended."""
+
+    READ = "read"
+    PARTLY = "partly read"
+    FORBIDDEN = "not allowed"
+    ABSENT = "not there"
+    FAILED = "failed"
+    OUT_OF_TIME = "out of time"
+
+
+@dataclass
+class Listed:
+    """The outcome for one kind. `namespaces` are those it was read in, None = the whole cluster."""
+
+    served: Served
+    how: How = How.READ
+    objects: int = 0
+    detail: str = ""
+    namespaces: tuple[str, ...] | None = None
+    remarks: list[str] = field(default_factory=list)
+
+    @property
+    def complete(self) -> bool:
+        """Whether every object that there is was read."""
+        return self.how is How.READ and self.namespaces is None
+
+    @property
+    def name(self) -> str:
+        """The kind as a role and kubectl name it: pods, scaledobjects.keda.sh."""
+        how = self.served.how
+        return f"{how.plural}.{how.group}".rstrip(".")
+
+
+class _Head(msgspec.Struct, gc=False):
+    """Just the metadata of a list; its items are counted, not read."""
+
+    metadata: ListMeta = msgspec.field(default_factory=ListMeta)
+    items: list[msgspec.Raw] = []
+
+
+Take = Callable[[Served, bytes], None]
+
+
+def list_kind(fetcher: Fetcher, served: Served, take: Take, *, namespaces: Iterable[str] = ()) -> Listed:
+    """List a kind in the whole cluster, or where that is forbidden in `namespaces`; `take` gets the bytes of pages."""
+    listed = Listed(served)
+    try:
+        _pages(fetcher, listed, take, _path(served))
+    except ForbiddenError as error:
+        own = list(namespaces) if served.how.namespaced else []
+        _by_namespace(fetcher, listed, take, own) if own else _end(listed, error)
+    except ApiError as error:
+        _end(listed, error)
+    return listed
+
+
+def may_list(fetcher: Fetcher, served: Served, *, namespaces: Iterable[str] = ()) -> Listed:
+    """Ask for one object of a kind, to see whether it could be listed."""
+    listed = Listed(served)
+    places = [None, *(namespaces if served.how.namespaced else ())]
+    allowed = []
+    for namespace in places:
+        try:
+            fetcher.get(_path(served, namespace), {"limit": "1"}, accept=_accept(served))
+        except ApiError as error:
+            _end(listed, error)
+            if not isinstance(error, ForbiddenError):
+                break
+        else:
+            listed.how, listed.detail = How.READ, ""
+            if namespace is None:
+                return listed
+            allowed.append(namespace)
+    if allowed:
+        listed.how, listed.detail, listed.namespaces = How.PARTLY, "", tuple(allowed)
+    return listed
+
+
+def _by_namespace(fetcher: Fetcher, listed: Listed, take: Take, namespaces: list[str]) -> None:
+    allowed = []
+    for namespace in namespaces:
+        try:
+            _pages(fetcher, listed, take, _path(listed.served, namespace))
+        except ForbiddenError:
+            continue
+        except ApiError as error:
+            _end(listed, error)
+            return
+        allowed.append(namespace)
+    listed.namespaces = tuple(allowed)
+    listed.how = How.PARTLY if allowed else How.FORBIDDEN
+
+
+def _pages(fetcher: Fetcher, listed: Listed, take: Take, path: str) -> None:
+    """Fetch page after page. After 410 the list goes on from the server's token, inconsistently, or starts over."""
+    token, limit, restarts = "", PAGE, 0
+    while True:
+        query = {"limit": str(limit)} | ({"continue": token} if token else {})
+        try:
+            body, head = _page(fetcher, path, query, _accept(listed.served))
+        except ExpiredError as error:
+            restarts += 1
+            if restarts > RESTARTS:
+                raise
+            token = error.continue_
+            listed.remarks.append("went on after its version expired" if token else "started over, its version expired")
+            continue
+        except TooLargeError:
+            if limit == SMALL_PAGE:
+                raise
+            limit = SMALL_PAGE
+            continue
+        take(listed.served, body)
+        listed.objects += len(head.items)
+        token = head.metadata.continue_
+        if not token:
+            return
+
+
+def _page(fetcher: Fetcher, path: str, query: dict[str, str], accept: str) -> tuple[bytes, _Head]:
+    """Return a page and its metadata; a body that is not whole JSON is asked for again."""
+    for attempt in range(1, TRUNCATED_TRIES + 1):
+        body = fetcher.get(path, query, accept=accept)
+        try:
+            return body, msgspec.json.decode(body, type=_Head)
+        except (msgspec.DecodeError, RecursionError) as error:
+            if attempt == TRUNCATED_TRIES:
+                raise ApiError(f"the answer is malformed: {str(error)[:120]}") from error
+    raise ApiError("no answer")
+
+
+def _end(listed: Listed, error: ApiError) -> None:
+    """Note how a list ended early."""
+    listed.detail = str(error)
+    if isinstance(error, OutOfTimeError):
+        listed.how = How.OUT_OF_TIME
+    elif listed.objects:
+        listed.how = How.PARTLY
+    elif isinstance(error, ForbiddenError):
+        listed.how = How.FORBIDDEN
+    elif isinstance(error, AbsentError):
+        listed.how = How.ABSENT
+    else:
+        listed.how = How.FAILED
+
+
+def _path(served: Served, namespace: str | None = None) -> str:
+    within = f"namespaces/{quote(namespace, safe='')}/" if namespace else ""
+    return f"{served.root}/{within}{served.how.plural}"
+
+
+def _accept(served: Served) -> str:
+    return METADATA_ONLY if served.how.metadata_only else "application/json"

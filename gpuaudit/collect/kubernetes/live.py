@@ -1,0 +1,110 @@
+"""All contexts that the settings name → one snapshot; one failing cluster does not sink the rest."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+import msgspec
+
+from gpuaudit.cluster.platform import Source
+from gpuaudit.cluster.snapshot import Snapshot
+from gpuaudit.collect.assemble import Materials, assemble
+from gpuaudit.collect.inventory import Inventory
+from gpuaudit.collect.kubernetes.connection import Connection, connections
+from gpuaudit.collect.kubernetes.deadline import Deadline
+from gpuaudit.collect.kubernetes.reading import Reading, read_cluster
+from gpuaudit.collect.kubernetes.told import source_of, status_of
+from gpuaudit.config import Config
+from gpuaudit.errors import UserError
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Live:
+    """What was collected. `interrupted` by Ctrl-C: the snapshot holds what there was until then."""
+
+    snapshot: Snapshot
+    interrupted: bool
+
+
+def collect_live(config: Config, *, progress: Progress | None = None) -> Live:
+    """Read every context that the settings name into one snapshot.
+
+    UserError when there is no cluster to read, or none could be read at all.
+    """
+    started = datetime.now(UTC).replace(microsecond=0)
+    found = connections(config.context, config.kubeconfig)
+    readings = _readings(found, config, progress)
+    alone = len(found) == 1
+    inventories = [reading.builder.finish() for reading in readings]
+    told = [source_of(reading, one, alone=alone) for reading, one in zip(readings, inventories, strict=True)]
+    if all(source.status == "failed" for source in told):
+        raise _nothing(readings[0], told[0])
+    kept, sources = _of_use(readings, inventories, told)
+    materials = Materials(
+        names=tuple(sorted(cluster.name for one in kept for cluster in one.clusters)),
+        inventories=kept,
+        sources=sources,
+    )
+    snapshot = assemble(materials, now=config.now or started, read_at=started, window=config.window)
+    return Live(snapshot, interrupted=any(reading.interrupted for reading in readings))
+
+
+def _readings(found: Sequence[Connection], config: Config, progress: Progress | None) -> list[Reading]:
+    """Read the clusters one after the other; each may take its part of the time that is left."""
+    whole = Deadline(config.max_time.total_seconds())
+    readings: list[Reading] = []
+    for number, connection in enumerate(found):
+        part = Deadline(whole.remaining / (len(found) - number))
+        readings.append(read_cluster(connection, part, namespaces=config.namespace, progress=progress))
+        if readings[-1].interrupted:
+            break
+    return readings
+
+
+def _of_use(
+    readings: Sequence[Reading], inventories: Sequence[Inventory], told: Sequence[Source]
+) -> tuple[list[Inventory], list[Source]]:
+    """Return the inventories to audit together, and the sources.
+
+    Failed clusters only have a source. A cluster that two contexts mean counts once. Beside others, a cluster whose
+    pods were not all read gives no nodes: rules would take them for empty, since the others' pods are there.
+    """
+    kept: list[Inventory] = []
+    sources: list[Source] = []
+    seen: dict[str, str] = {}
+    for reading, inventory, source in zip(readings, inventories, told, strict=True):
+        uid = inventory.clusters[0].uid
+        if status_of(reading) == "failed":
+            sources.append(source)
+        elif uid and uid in seen:
+            detail = f"{source.detail}; the same cluster as {seen[uid]}: read once"
+            sources.append(msgspec.structs.replace(source, status="ok", detail=detail, provides=()))
+        else:
+            seen[uid or inventory.clusters[0].name] = inventory.clusters[0].name
+            kept.append(inventory)
+            sources.append(source)
+    if len(kept) > 1:
+        kept = [one if {"nodes", "pods"} <= set(one.provides) else _without_nodes(one) for one in kept]
+    return kept, sources
+
+
+def _without_nodes(inventory: Inventory) -> Inventory:
+    clusters = tuple(msgspec.structs.replace(cluster, listed=False) for cluster in inventory.clusters)
+    return replace(inventory, clusters=clusters, nodes=())
+
+
+def _nothing(reading: Reading, source: Source) -> UserError:
+    """Return why nothing could be audited, and what a person can do about it."""
+    if reading.interrupted:
+        return UserError("stopped before anything was read", hint="run it again")
+    if reading.fatal.startswith("401"):
+        hint = f"log in again for context {reading.connection.context}: kubectl get nodes must work"
+    elif reading.fatal:
+        hint = "check the address and the way there: gpuaudit doctor"
+    elif any(one.how == "not allowed" for one in reading.listed):
+        hint = "name your namespaces with --namespace, or apply what prints: gpuaudit generate rbac"
+    else:
+        hint = "look closer with: gpuaudit doctor"
+    return UserError(f"nothing could be read: {source.detail[:300]}", hint=hint)

@@ -1,0 +1,188 @@
+"""Read one cluster: what decides first, then the rest side by side; events and configuration last.
+
+Workers fetch pages, one thread makes records of them, so that the network and the decoder work at the same time. At
+most a few pages wait in between: memory does not grow with the cluster.
+"""
+
+import queue
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+
+from gpuaudit.collect.builder import InventoryBuilder
+from gpuaudit.collect.decode import MalformedError
+from gpuaudit.collect.kubernetes.answers import ApiError, UnauthorizedError, UnreachableError
+from gpuaudit.collect.kubernetes.connection import Connection
+from gpuaudit.collect.kubernetes.deadline import Deadline
+from gpuaudit.collect.kubernetes.discovery import Discovered, Served, discover
+from gpuaudit.collect.kubernetes.fetch import Fetcher
+from gpuaudit.collect.kubernetes.listing import How, Listed, list_kind
+
+WORKERS = 4
+PAGES_WAITING = 3
+MAX_NAMESPACES = 200  # tried one by one where the whole cluster may not be listed
+_FIRST = ("nodes", "namespaces", "resourceslices")
+_LAST = ("events", "configmaps")
+
+Progress = Callable[[str], None]
+
+
+@dataclass
+class Reading:
+    """What came of reading a cluster. `fatal` is why nothing could be read at all."""
+
+    connection: Connection
+    builder: InventoryBuilder
+    listed: list[Listed] = field(default_factory=list)
+    discovered: Discovered = field(default_factory=Discovered)
+    fatal: str = ""
+    interrupted: bool = False
+    out_of_time: bool = False
+    requests: int = 0
+    received: int = 0
+    repeated: int = 0
+
+
+class _ServerVersion(msgspec.Struct, rename="camel"):
+    git_version: str = ""
+
+
+def read_cluster(
+    connection: Connection, deadline: Deadline, *, namespaces: Sequence[str] = (), progress: Progress | None = None
+) -> Reading:
+    """Read a cluster until all is read, the time is over, or Ctrl-C; what was read until then is kept."""
+    fetcher = Fetcher(connection, deadline)
+    reading = Reading(connection, InventoryBuilder(connection.cluster, server=connection.server))
+    try:
+        _read(fetcher, reading, namespaces, progress or (lambda _: None))
+    except KeyboardInterrupt:
+        deadline.stop()
+        reading.interrupted = True
+    except (UnauthorizedError, UnreachableError) as error:
+        reading.fatal = str(error)
+    except ApiError as error:
+        reading.fatal = "" if reading.listed else str(error)
+    _mark(reading)
+    reading.out_of_time = deadline.over and not reading.interrupted
+    reading.requests, reading.received, reading.repeated = fetcher.requests, fetcher.received, fetcher.repeated
+    return reading
+
+
+def _read(fetcher: Fetcher, reading: Reading, namespaces: Sequence[str], progress: Progress) -> None:
+    reading.discovered = discover(fetcher)
+    reading.builder.set_version(_version(fetcher))
+    reading.builder.add_groups(reading.discovered.groups)
+    waves = _waves(reading.discovered.served)
+    given = tuple(namespaces)
+    for wave in waves:
+        places = _places(reading, given)
+        _read_wave(fetcher, reading, wave, places, progress)
+        whole = {one.served.how.plural for one in reading.listed if one.complete}
+        if whole >= {one.how.plural for one in waves[0]}:
+            reading.builder.nodes_read()
+        if "pods" in whole:
+            reading.builder.pods_read()
+        if fetcher.refused and not any(one.objects for one in reading.listed):
+            raise UnauthorizedError("401 the server refused the credentials")
+
+
+def _waves(served: Iterable[Served]) -> tuple[list[Served], list[Served], list[Served]]:
+    """Return what is read first, then, and last. Pods take longest, so they start their wave."""
+    waves: tuple[list[Served], list[Served], list[Served]] = ([], [], [])
+    for one in served:
+        plural = one.how.plural
+        waves[0 if plural in _FIRST else 2 if plural in _LAST else 1].append(one)
+    waves[1].sort(key=lambda one: (one.how.plural != "pods", one.how.plural not in ("replicasets", "deployments")))
+    return waves
+
+
+def _places(reading: Reading, given: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the namespaces to try where the whole cluster may not be listed: asked for, the context's, all known."""
+    own = (*given, reading.connection.namespace) if reading.connection.namespace else given
+    known = () if given else reading.builder.namespaces
+    return tuple(dict.fromkeys((*own, *known)))[:MAX_NAMESPACES]
+
+
+def _read_wave(
+    fetcher: Fetcher, reading: Reading, wave: Sequence[Served], namespaces: tuple[str, ...], progress: Progress
+) -> None:
+    """Read the kinds of a wave side by side, into the reading's builder and list."""
+    todo: queue.SimpleQueue[Served] = queue.SimpleQueue()
+    for served in wave:
+        todo.put(served)
+    done: queue.Queue[tuple[Served, bytes] | Listed | BaseException] = queue.Queue(maxsize=PAGES_WAITING)
+    for _ in range(min(WORKERS, len(wave))):
+        threading.Thread(target=_work, args=(fetcher, todo, done, namespaces), daemon=True).start()
+    malformed: dict[str, str] = {}
+    counts: dict[str, int] = {}
+    left = len(wave)
+    while left:
+        item = done.get()
+        if isinstance(item, BaseException):
+            raise item
+        if isinstance(item, Listed):
+            left -= 1
+            _correct(item, malformed)
+            reading.listed.append(item)
+            continue
+        served, body = item
+        key = f"{served.how.plural}.{served.how.group}"
+        try:
+            taken = reading.builder.add_page(body, (served.how.group, served.how.kind))
+            counts[key] = counts.get(key, 0) + taken.objects
+        except MalformedError as error:
+            malformed[key] = str(error)[:160]
+        progress(f"{fetcher.connection.cluster}: {_told(counts)}")
+
+
+def _work(
+    fetcher: Fetcher,
+    todo: "queue.SimpleQueue[Served]",
+    done: "queue.Queue[tuple[Served, bytes] | Listed | BaseException]",
+    namespaces: tuple[str, ...],
+) -> None:
+    """Take kinds off the list until there are none."""
+    while True:
+        try:
+            served = todo.get_nowait()
+        except queue.Empty:
+            return
+        try:
+            done.put(list_kind(fetcher, served, lambda one, body: done.put((one, body)), namespaces=namespaces))
+        except BaseException as error:
+            done.put(error)
+            return
+
+
+def _correct(listed: Listed, malformed: dict[str, str]) -> None:
+    """Say of a kind that one of its pages could not be decoded."""
+    reason = malformed.get(f"{listed.served.how.plural}.{listed.served.how.group}")
+    if reason and listed.how is How.READ:
+        listed.how, listed.detail = How.FAILED, reason
+
+
+def _mark(reading: Reading) -> None:
+    """Tell the builder which kinds were not read whole: rules must not take part of the pods for all."""
+    for listed in reading.listed:
+        kind = (listed.served.how.group, listed.served.how.kind)
+        if listed.complete:
+            reading.builder.complete(kind)
+        elif listed.namespaces and listed.how is How.PARTLY:
+            reading.builder.complete(kind)
+            reading.builder.within(kind, listed.namespaces)
+
+
+def _version(fetcher: Fetcher) -> str | None:
+    try:
+        return msgspec.json.decode(fetcher.get("/version"), type=_ServerVersion).git_version or None
+    except UnauthorizedError:
+        raise
+    except (ApiError, msgspec.DecodeError):
+        return None
+
+
+def _told(counts: dict[str, int]) -> str:
+    largest = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:4]
+    return ", ".join(f"{count:,} {name.split('.')[0]}" for name, count in largest)
