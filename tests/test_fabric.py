@@ -36,8 +36,18 @@ class Sysfs:
             (path / "driver").symlink_to(folder)
         return path
 
-    def rdma(self, device: str, address: str, *, layer: str, rate: str, net: str | None = None, state: str = "4: ACTIVE",
-             driver: str = "mlx5_core", **place: object) -> str:  # fmt: skip
+    def rdma(
+        self,
+        device: str,
+        address: str,
+        *,
+        layer: str,
+        rate: str,
+        net: str | None = None,
+        state: str = "4: ACTIVE",
+        driver: str = "mlx5_core",
+        **place: object,
+    ) -> str:
         path = self.pci(address, driver=driver, **place)  # type: ignore[arg-type]
         folder = self.root / "sys/class/infiniband" / device
         folder.mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""This host's facts in one document: NVML and the fabric (`gpuaudit node`)."""
+"""The facts of this host in one document: NVML and the fabric (`gpuaudit node`)."""
 
 import os
 import socket

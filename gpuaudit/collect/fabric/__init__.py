@@ -1,4 +1,4 @@
-"""The fabric of one host from sysfs and netlink, without root where it can be avoided; the root folder is injectable."""
+"""The fabric of one host from sysfs and netlink, without root where possible; the root folder is injectable."""
 
 from gpuaudit.collect.fabric.host import near, read_fabric
 

@@ -16,7 +16,7 @@ class Tree:
         return self.root / name.lstrip("/")
 
     def text(self, name: str) -> str | None:
-        """Return the stripped text of a file; None when it cannot be read (a down port answers EINVAL for its speed)."""
+        """Return the stripped text of a file; None when it cannot be read (a down port has no speed: EINVAL)."""
         try:
             with self.path(name).open(encoding="utf-8", errors="replace") as file:
                 return file.read(LIMIT).strip()
