@@ -1,0 +1,1 @@
+"""What keep-alive policies would have cost, replayed exactly over recorded arrivals."""
