@@ -1,6 +1,7 @@
 """Rule unallocated-gpu."""
 
 from collections.abc import Iterator, Sequence
+from datetime import timedelta
 
 from gpuaudit.cluster.nodes import Node
 from gpuaudit.cluster.snapshot import Snapshot
@@ -12,7 +13,12 @@ from gpuaudit.rule import Act, Confidence, Evidence, Finding, Fix, Severity, rul
 
 @rule(Severity.MEDIUM, needs={"nodes", "pods"})
 def unallocated_gpu(
-    snapshot: Snapshot, *, at_least_gpus: float = 1.0, likely_hours: float = 72.0, confirmed_hours: float = 168.0
+    snapshot: Snapshot,
+    *,
+    at_least_gpus: float = 1.0,
+    settled_hours: float = 1.0,
+    likely_hours: float = 72.0,
+    confirmed_hours: float = 168.0,
 ) -> Iterator[Finding]:
     """GPUs are held by nobody, beyond what a node's failure and a roll-out need.
 
@@ -23,8 +29,7 @@ def unallocated_gpu(
     Let waiting or interruptible work have them, or lower what sets the number of nodes: the pool's minimum, its limit,
     or the requests that keep nodes from being consolidated. Declare spares with the annotation gpuaudit.io/role: spare.
     """
-    nodes = [n for n in snapshot.gpu_nodes if n.listed and hands_out_whole_cards(n) and not planned_maintenance(n)]
-    for group in node_groups(nodes):
+    for group in node_groups(node for node in snapshot.gpu_nodes if _counts(snapshot, node, settled_hours)):
         free = {node.name: free_gpus(snapshot, node) or 0.0 for node in group}
         beyond, kept = _beyond(snapshot, group, free)
         if beyond < at_least_gpus:
@@ -48,6 +53,13 @@ def unallocated_gpu(
             fix=Fix(note="fill them with waiting or interruptible work, or lower the pool's number of nodes"),
             refutation="a reserve, a tenant's quota or a planned launch that the cluster does not show",
         )
+
+
+def _counts(snapshot: Snapshot, node: Node, settled_hours: float) -> bool:
+    """Whether free cards of the node could have been given out: whole ones, in service, and not of a minute ago."""
+    if not node.listed or not hands_out_whole_cards(node) or planned_maintenance(node):
+        return False
+    return node.created is None or snapshot.taken_at - node.created >= timedelta(hours=settled_hours)
 
 
 def _beyond(snapshot: Snapshot, group: Sequence[Node], free: dict[str, float]) -> tuple[float, float]:
