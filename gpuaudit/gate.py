@@ -13,10 +13,15 @@ REACHED, NOT_EVALUABLE = 1, 3
 
 @dataclass(frozen=True)
 class Verdict:
-    """The exit code and, in one line each, why."""
+    """What was reached, and what kept gates from being judged, in one line each."""
 
-    code: int = 0
-    reasons: tuple[str, ...] = ()
+    reached: tuple[str, ...] = ()
+    blind: tuple[str, ...] = ()
+
+    @property
+    def code(self) -> int:
+        """The exit code: 3 before 1."""
+        return NOT_EVALUABLE if self.blind else REACHED if self.reached else 0
 
 
 @dataclass(frozen=True)
@@ -65,17 +70,17 @@ def judge(report: schema.Report, gates: Sequence[Gate], *, min_coverage: float, 
     blind = _blind(report, gates, min_coverage) if gates else []
     if strict:
         blind += [f"source {s.name} failed: {s.detail}" for s in report.coverage.sources if s.status == "failed"]
-    if blind:
-        return Verdict(NOT_EVALUABLE, tuple(dict.fromkeys(blind)))
     reached = [reason for gate in gates if (reason := gate.reached(report))]
-    return Verdict(REACHED, tuple(reached)) if reached else Verdict()
+    return Verdict(reached=tuple(reached), blind=tuple(dict.fromkeys(blind)))
 
 
 def _blind(report: schema.Report, gates: Sequence[Gate], min_coverage: float) -> list[str]:
     reasons = [f"source {s.name} failed: {s.detail}" for s in report.coverage.sources if s.status == "failed"]
     seen = report.coverage.observed_gpu_hours_ratio
+    if seen is None and report.cluster.gpus:
+        reasons.append("how much of the GPU-hours was seen is not known")
     if seen is not None and seen < min_coverage:
-        reasons.append(f"{seen:.0%} of the GPU-hours were seen, less than --min-coverage {min_coverage:.0%}")
+        reasons.append(f"a share of {seen:.4f} of the GPU-hours was seen, --min-coverage is {min_coverage:g}")
     if any(gate.usd is not None for gate in gates) and report.bill.monthly is None:
         reasons.append("there is no bill: no node list, or no node has a price")
     return reasons

@@ -121,7 +121,7 @@ def test_gates(snapshot: Path, options: list[str], code: int, words: str) -> Non
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["scan"], "nothing to read"),
+        (["scan"], "no cluster"),
         (["scna"], "scna"),
         (["scan", "--inptu", "x"], "--inptu"),
         (["scan", "--input", "{s}", "-o", "pdf"], "'pdf'"),
@@ -156,7 +156,8 @@ def test_gates(snapshot: Path, options: list[str], code: int, words: str) -> Non
 def test_what_a_user_can_mend_ends_in_one_error_and_one_hint(
     snapshot: Path, tmp_path: Path, arguments: list[str], words: str
 ) -> None:
-    refused(gpuaudit(*(argument.replace("{s}", str(snapshot)) for argument in arguments), cwd=tmp_path), words)
+    words_given = [argument.replace("{s}", str(snapshot)) for argument in arguments]
+    refused(gpuaudit(*words_given, cwd=tmp_path, HOME=str(tmp_path), KUBECONFIG=""), words)
 
 
 def test_a_config_file_and_the_environment_are_heard(snapshot: Path, tmp_path: Path) -> None:
@@ -171,6 +172,19 @@ def test_a_config_file_and_the_environment_are_heard(snapshot: Path, tmp_path: P
     assert sum(row["usd_monthly"] or 0 for row in report["utilization"]["by_owner"]) == pytest.approx(
         report["bill"]["monthly"]
     )
+
+
+def test_the_ignore_flag_silences_but_lists(snapshot: Path) -> None:
+    report = json.loads(gpuaudit("scan", "--input", snapshot, "-o", "json", "--ignore", "empty_gpu_node").stdout)
+    ignored = {finding["rule"]: finding["ignored"]["by"] for finding in report["findings"] if finding["ignored"]}
+    assert ignored == {"empty-gpu-node": "--ignore"}
+    assert report["plan"]["savings_monthly"]["booked"] == 0
+
+
+def test_both_a_blind_and_a_reached_gate_are_said(snapshot: Path) -> None:
+    done = gpuaudit("scan", "--input", snapshot, "-o", "json", "--fail-on", "high", "--min-coverage", "0.99")
+    assert done.returncode == 3
+    assert [line.partition(":")[0] for line in done.stderr.splitlines()] == ["gate not evaluable", "gate reached"]
 
 
 def test_an_unknown_key_or_rule_option_is_refused(snapshot: Path, tmp_path: Path) -> None:
@@ -188,6 +202,9 @@ def test_explain_tells_the_whole_story_from_a_report_or_a_snapshot(snapshot: Pat
         assert part in told
     assert gpuaudit("explain", finding["id"], "--from", snapshot).stdout == told
     assert "the sum of" in gpuaudit("explain", "1", "--from", file).stdout
+    data = json.loads(gpuaudit("explain", finding["id"], "--from", file, "-o", "json").stdout)
+    assert data["findings"] == [finding]
+    assert data["actions"][0]["findings"] == [finding["id"]]
 
 
 def test_the_snippet_that_explain_prints_silences_the_finding(snapshot: Path, tmp_path: Path) -> None:

@@ -30,4 +30,4 @@ def demo(
 
     flags = {name: value for name, value in locals().items() if name not in ("Run", "builtin", "load", "config")}
     switches = {name: value or None for name, value in flags.items() if isinstance(value, bool)}
-    Run(flags | switches, config).finish(load(builtin("snapshots") / "demo.gpuaudit"))
+    Run(flags | switches, config).finish(load(builtin("snapshots") / "demo.gpuaudit"), kept_as="demo")

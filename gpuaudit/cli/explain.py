@@ -25,23 +25,31 @@ def explain(
     ] = None,
     prices: options.Prices = None,
     config: options.ConfigFile = None,
+    output: options.Output = None,
 ) -> None:
     """Explain a finding or an action in full.
 
     Evidence, queries, the arithmetic line by line, what would refute it, what to do, and how to exempt it.
     """
-    from gpuaudit.cli.outputs import write_stdout
+    from gpuaudit.cli.outputs import put, sinks
     from gpuaudit.cli.running import checked_rules, settings
     from gpuaudit.errors import UserError
     from gpuaudit.report.explain import explain as explained
+    from gpuaudit.report.explain import explained_data
+    from gpuaudit.report.json import encode
     from gpuaudit.report.terminal import Screen
 
     if source is None:
         raise UserError(
             "nothing to explain from", hint="give --from FILE: a report (-o json=FILE) or a snapshot (--save FILE)"
         )
+    targets = sinks(output or ())
     rules = checked_rules(settings({}, config))
-    write_stdout(explained(_report(source, prices, config), id, rules, width=Screen.of_stdout().width))
+    report = _report(source, prices, config)
+    for sink in targets:
+        width = (Screen.plain() if sink.file else Screen.of_stdout()).width
+        data = sink.format == "json"
+        put(encode(explained_data(report, id)) if data else explained(report, id, rules, width=width), sink)
 
 
 def _report(source: str, prices: Path | None, config: Path | None) -> "Report":

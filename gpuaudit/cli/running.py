@@ -1,6 +1,7 @@
 """What scan and demo share: settings → audit → outputs → exit code."""
 
 import os
+import shlex
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -45,24 +46,35 @@ class Run:
         from gpuaudit.config import rule_options
         from gpuaudit.loader import select
 
-        chosen = select(self.rules, only=self.config.only, ignore=self.config.ignore_rules)
-        config = msgspec.structs.replace(self.config, rules=rule_options(self.config.rules, self.rules))
-        return audit(snapshot, chosen, config, self.book)
+        kept = select(self.rules, ignore=self.config.ignore_rules)
+        config = msgspec.structs.replace(
+            self.config,
+            rules=rule_options(self.config.rules, self.rules),
+            ignore_rules=tuple(name for name in self.rules if name not in kept),
+        )
+        return audit(snapshot, select(self.rules, only=self.config.only), config, self.book)
 
-    def finish(self, snapshot: "Snapshot") -> None:
-        """Keep the snapshot if asked to, audit it, write what was asked for, and exit with the verdict's code."""
+    def finish(self, snapshot: "Snapshot", *, kept_as: str | None = None) -> None:
+        """Keep the snapshot if asked to, audit it, write what was asked for, and exit with the verdict's code.
+
+        `kept_as` is what `explain --from` calls this snapshot, if it can be had again.
+        """
         from gpuaudit.gate import judge
         from gpuaudit.store import save
 
         if self.config.save:
             save(snapshot, self.config.save)
+            kept_as = shlex.quote(str(self.config.save))
             self.note(f"snapshot kept in {self.config.save}")
         report = self.report(snapshot)
         write(report, self.sinks, show_all=self.config.all, top=self.config.top)
+        if kept_as and report.actions and Sink("terminal") in self.sinks:
+            self.note(f"explain a row: gpuaudit explain 1 --from {kept_as}")
         verdict = judge(report, self.gates, min_coverage=self.config.min_coverage, strict=self.config.strict)
-        for reason in verdict.reasons:
-            what = "gate reached" if verdict.code == 1 else "gate not evaluable"
-            sys.stderr.write(f"{what}: {printable(reason)}\n")
+        for reason in verdict.blind:
+            sys.stderr.write(f"gate not evaluable: {printable(reason)}\n")
+        for reason in verdict.reached:
+            sys.stderr.write(f"gate reached: {printable(reason)}\n")
         raise typer.Exit(verdict.code)
 
 

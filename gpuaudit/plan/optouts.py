@@ -16,11 +16,14 @@ class OptOuts:
 
     def __init__(self, snapshot: Snapshot, config: Config) -> None:
         self._snapshot = snapshot
+        self._flagged = {name.strip().replace("_", "-") for name in config.ignore_rules}
         self._ignores = [row for row in config.ignore if row.active(snapshot.taken_at)]
         self._exempts = [row for row in config.exempt if row.active(snapshot.taken_at)]
 
     def of(self, rule: str, finding: Finding) -> OptOut | None:
-        """Return the first opt-out that covers the finding, or None: ignores, exemptions, annotations, roles."""
+        """Return the first opt-out that covers the finding, or None: flag, ignores, exemptions, annotations, roles."""
+        if rule in self._flagged:
+            return OptOut("--ignore", "no reason is kept in a flag")
         for ignore in self._ignores:
             if any(fnmatchcase(rule, pattern) for pattern in ignore.rule) and (
                 not ignore.names_something or self._meant(ignore, finding)

@@ -7,6 +7,7 @@ import shlex
 import textwrap
 from collections.abc import Iterator, Mapping
 from datetime import date, timedelta
+from typing import Any
 
 from gpuaudit import schema
 from gpuaudit.errors import UserError
@@ -26,15 +27,32 @@ def explain(report: schema.Report, name: str, rules: Mapping[str, Rule], *, widt
     Prose is broken at `width` characters; what is meant to be copied stays whole. UserError when the report has no
     such thing.
     """
-    findings = {finding.id: finding for finding in report.findings}
-    actions = {action.id: action for action in report.actions}
-    if name.isdigit() and 1 <= int(name) <= len(report.actions):
-        name = report.actions[int(name) - 1].id
-    if name in actions:
-        return _lines(_action(actions[name], findings), width)
-    if name in findings:
-        return _lines(_finding(report, findings[name], rules.get(findings[name].rule)), width)
-    close = difflib.get_close_matches(name, [*findings, *actions], n=2, cutoff=0.5)
+    subject = _subject_of(report, name)
+    if isinstance(subject, schema.ActionPart):
+        findings = {finding.id: finding for finding in report.findings}
+        return _lines(_action(subject, findings), width)
+    return _lines(_finding(report, subject, rules.get(subject.rule)), width)
+
+
+def explained_data(report: schema.Report, name: str) -> dict[str, list[Any]]:
+    """Return the actions and findings that the name stands for, as the report holds them."""
+    subject = _subject_of(report, name)
+    if isinstance(subject, schema.FindingPart):
+        return {
+            "actions": [action for action in report.actions if subject.id in action.findings],
+            "findings": [subject],
+        }
+    return {"actions": [subject], "findings": [f for f in report.findings if f.id in subject.findings]}
+
+
+def _subject_of(report: schema.Report, name: str) -> schema.ActionPart | schema.FindingPart:
+    found: dict[str, schema.ActionPart | schema.FindingPart] = {finding.id: finding for finding in report.findings}
+    found |= {action.id: action for action in report.actions}
+    if name.isascii() and name.isdigit() and 1 <= int(name) <= len(report.actions):
+        return report.actions[int(name) - 1]
+    if name in found:
+        return found[name]
+    close = difflib.get_close_matches(name, found, n=2, cutoff=0.5)
     hint = f"did you mean {' or '.join(close)}?" if close else "gpuaudit scan --all lists the ids"
     raise UserError(f"the report has no finding or action {name!r}", hint=hint)
 
