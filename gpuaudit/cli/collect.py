@@ -13,8 +13,12 @@ def collect(
     output: Annotated[
         Path, typer.Option("-o", "--output", metavar="FILE", help="Where the snapshot goes (.gpuaudit).")
     ],
+    context: options.Contexts = None,
+    kubeconfig: options.Kubeconfig = None,
+    namespace: options.Namespaces = None,
     input: options.Input = None,
     window: options.Window = None,
+    max_time: options.MaxTime = None,
     now: options.Now = None,
     config: options.ConfigFile = None,
     quiet: options.Quiet = False,
@@ -29,9 +33,19 @@ def collect(
     from gpuaudit.report.plain import printable
     from gpuaudit.store import save
 
-    flags = {"input": input, "window": window, "now": now, "quiet": quiet or None, "no_progress": no_progress or None}
+    flags = {
+        "context": context,
+        "kubeconfig": kubeconfig,
+        "namespace": namespace,
+        "input": input,
+        "window": window,
+        "max_time": max_time,
+        "now": now,
+        "quiet": quiet or None,
+        "no_progress": no_progress or None,
+    }
     chosen = settings(flags, config)
-    snapshot = snapshot_of(chosen, note=lambda text: print(printable(text), file=sys.stderr))
+    snapshot = snapshot_of(chosen, note=lambda text: print(printable(text), file=sys.stderr), rescue=output)
     save(snapshot, output)
     if not chosen.quiet:
         seen = f"{len(snapshot.gpu_nodes)} GPU nodes, {sum(node.gpus for node in snapshot.gpu_nodes)} GPUs"

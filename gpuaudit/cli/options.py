@@ -17,6 +17,33 @@ Input = Annotated[
         rich_help_panel=SOURCES,
     ),
 ]
+Contexts = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--context",
+        metavar="NAME",
+        help="A context of the kubeconfig; default: the current one. Repeatable: one report of several clusters.",
+        rich_help_panel=SOURCES,
+    ),
+]
+Kubeconfig = Annotated[
+    Path | None,
+    typer.Option(
+        "--kubeconfig",
+        metavar="PATH",
+        help="Default: KUBECONFIG, ~/.kube/config; inside a cluster its service account.",
+        rich_help_panel=SOURCES,
+    ),
+]
+MaxTime = Annotated[
+    str | None,
+    typer.Option(
+        "--max-time",
+        metavar="10m",
+        help="How long collecting may take; what was read until then is audited, and said.",
+        rich_help_panel=SOURCES,
+    ),
+]
 Window = Annotated[
     str | None,
     typer.Option("--window", metavar="14d", help="How far back to look.", rich_help_panel=SOURCES),

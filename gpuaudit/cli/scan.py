@@ -1,11 +1,14 @@
-"""`gpuaudit scan`: the audit of what the inputs hold."""
+"""`gpuaudit scan`: the audit of a live cluster, or of what the inputs hold."""
 
 from gpuaudit.cli import options
 
 
 def scan(
+    context: options.Contexts = None,
+    kubeconfig: options.Kubeconfig = None,
     input: options.Input = None,
     window: options.Window = None,
+    max_time: options.MaxTime = None,
     now: options.Now = None,
     namespace: options.Namespaces = None,
     rules: options.Rules = None,
@@ -34,4 +37,4 @@ def scan(
     flags = {name: value for name, value in locals().items() if name not in ("Run", "snapshot_of", "config")}
     switches = {name: value or None for name, value in flags.items() if isinstance(value, bool)}
     run = Run(flags | switches, config)
-    run.finish(snapshot_of(run.config, note=run.note))
+    run.finish(snapshot_of(run.config, note=run.note, rescue=run.config.save))

@@ -1,23 +1,52 @@
-"""Where a snapshot comes from: files today; live clusters are read by the same call."""
+"""Where a snapshot comes from: the files that are named, else the clusters of the kubeconfig."""
 
+import os
 from collections.abc import Callable
+from contextlib import nullcontext
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gpuaudit.errors import UserError
+import typer
+
+from gpuaudit.cli.errors import INTERRUPTED
 
 if TYPE_CHECKING:
     from gpuaudit.cluster.snapshot import Snapshot
+    from gpuaudit.collect.kubernetes import Live
     from gpuaudit.config import Config
 
+Note = Callable[[str], None]
 
-def snapshot_of(config: "Config", *, note: Callable[[str], None]) -> "Snapshot":
-    """Collect the snapshot that the settings ask for. UserError when there is nothing to read."""
-    if not config.input:
-        raise UserError(
-            "nothing to read",
-            hint="give --input PATH (a snapshot, kubectl get -o json, metrics), or try: gpuaudit demo",
-        )
-    from gpuaudit.collect.files import collect_files
 
-    progress = None if config.quiet or config.no_progress else note
-    return collect_files(config.input, now=config.now, window=config.window, progress=progress)
+def snapshot_of(config: "Config", *, note: Note, rescue: Path | None = None) -> "Snapshot":
+    """Collect the snapshot that the settings ask for. UserError when there is nothing to read.
+
+    After Ctrl-C what was collected is kept in `rescue`, or in the cache, and the run ends.
+    """
+    from gpuaudit.cli.progress import Progress
+
+    with nullcontext() if config.quiet or config.no_progress else Progress() as progress:
+        if config.input:
+            from gpuaudit.collect.files import collect_files
+
+            return collect_files(config.input, now=config.now, window=config.window, progress=progress)
+        from gpuaudit.collect.kubernetes import collect_live
+
+        live = collect_live(config, progress=progress)
+    if live.interrupted:
+        _rescue(live, rescue or _cache(), note)
+        raise typer.Exit(INTERRUPTED)
+    return live.snapshot
+
+
+def _rescue(live: "Live", path: Path, note: Note) -> None:
+    from gpuaudit.store import save
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save(live.snapshot, path)
+    note(f"stopped; what was collected is kept: gpuaudit scan --input {path}")
+
+
+def _cache() -> Path:
+    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(home) / "gpuaudit" / "interrupted.gpuaudit"

@@ -13,6 +13,7 @@ from gpuaudit.collect.gather.managed import note_provider_managed
 from gpuaudit.collect.gather.platform import cluster_record, events, notes, services, volume_claims
 from gpuaudit.collect.gather.pods import refold
 from gpuaudit.collect.gather.state import Gathered, KeptTemplate
+from gpuaudit.collect.gather.tenant import tenant_nodes
 from gpuaudit.collect.gather.work import waiting, workloads
 from gpuaudit.collect.inventory import Inventory
 from gpuaudit.collect.kubernetes_types.nodes import Node as NodeObject
@@ -56,7 +57,7 @@ def inventory_of(state: Gathered) -> Inventory:
     note_provider_managed(state.systems, records, state.crds | state.groups)
     return Inventory(
         clusters=(cluster_record(state, records),),
-        nodes=() if state.tenant else records,
+        nodes=tenant_nodes(pods, nodes) if state.tenant else records,
         pods=pods,
         workloads=workloads(state, groups),
         waiting=waiting(state, pods),

@@ -148,7 +148,7 @@ def _known_contexts(kubeconfig: Path | None) -> tuple[list[dict[str, Any]], dict
     except (config.ConfigException, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         if kubeconfig is None and not _has_kubeconfig():
             raise UserError(
-                "no cluster to audit: there is no kubeconfig",
+                "nothing to read: there is no kubeconfig",
                 hint="set KUBECONFIG or --kubeconfig, audit files with --input PATH, or try: gpuaudit demo",
             ) from error
         raise UserError(
