@@ -1,6 +1,7 @@
 """`-o FORMAT[=FILE]`: where each form of the result goes. Only this module opens files or prints results."""
 
 import os
+import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
@@ -61,6 +62,13 @@ def put(text: str, sink: Sink) -> None:
         raise UserError(
             f"cannot write {sink.file}: {error.strerror or error}", hint="choose a folder that exists and is yours"
         ) from error
+
+
+def stdout_width() -> int:
+    """Return the columns to break prose and tables at; without a terminal, and unless COLUMNS is set, plenty."""
+    if sys.stdout.isatty() or os.environ.get("COLUMNS"):
+        return max(60, shutil.get_terminal_size().columns)
+    return 10_000
 
 
 def write_stdout(text: str) -> None:

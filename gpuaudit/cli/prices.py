@@ -28,7 +28,7 @@ def prices(
 
     Every price stands with its source and date. A template is prefilled with the instance types of --input.
     """
-    from gpuaudit.cli.outputs import write_stdout
+    from gpuaudit.cli.outputs import stdout_width, write_stdout
     from gpuaudit.errors import UserError
     from gpuaudit.report import price_list
     from gpuaudit.report.json import encode
@@ -41,7 +41,7 @@ def prices(
     if input:
         raise UserError("--input goes with --template", hint="gpuaudit prices --template --input SNAPSHOT")
     rows = price_list.rows(gpu=gpu, provider=provider)
-    write_stdout(encode(rows) if output is Format.JSON else price_list.table(rows))
+    write_stdout(encode(rows) if output is Format.JSON else price_list.table(rows, width=stdout_width()))
 
 
 def _template(inputs: list[str] | None) -> str:

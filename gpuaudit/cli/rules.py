@@ -26,7 +26,7 @@ def rules(
 
     A page says what is wrong, why it costs, what to do, which facts the rule needs and which options it has.
     """
-    from gpuaudit.cli.outputs import write_stdout
+    from gpuaudit.cli.outputs import stdout_width, write_stdout
     from gpuaudit.cli.running import checked_rules, settings
     from gpuaudit.errors import UserError
     from gpuaudit.loader import select
@@ -47,4 +47,5 @@ def rules(
     elif format is Format.MARKDOWN:
         write_stdout(rule_list.markdown(chosen))
     else:
-        write_stdout(rule_list.page(chosen[slug]) if name else rule_list.table(chosen))
+        width = stdout_width()
+        write_stdout(rule_list.page(chosen[slug], width=width) if name else rule_list.table(chosen, width=width))

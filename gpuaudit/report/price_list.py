@@ -1,11 +1,26 @@
 """The price catalogue as a table and as data."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
 from gpuaudit.errors import UserError
 from gpuaudit.knowledge import gpus, prices
+
+HEADS = {
+    "gpu_key": "gpu",
+    "provider": "provider",
+    "instance_type": "instance type",
+    "gpu_count": "GPUs",
+    "on_demand_usd_hour": "$/h",
+    "usd_per_gpu_hour": "$/GPU-h",
+    "spot_usd_hour": "spot $/h",
+    "region": "region",
+    "price_date": "date",
+}
+RIGHT = {"gpu_count", "on_demand_usd_hour", "usd_per_gpu_hour", "spot_usd_hour"}
+DROPPED_FIRST = ("region", "spot_usd_hour", "on_demand_usd_hour", "price_date")
 
 
 def rows(*, gpu: str | None = None, provider: str | None = None) -> list[dict[str, Any]]:
@@ -35,20 +50,27 @@ def rows(*, gpu: str | None = None, provider: str | None = None) -> list[dict[st
     ]
 
 
-def table(offers: list[dict[str, Any]]) -> str:
-    """Return one line an offer; unknown prices are said to be unknown."""
-    heads = ("gpu", "provider", "instance type", "GPUs", "$/h", "$/GPU-h", "spot $/h", "region", "date")
-    lines = [heads, *(_cells(offer) for offer in offers)]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(heads))]
-    right = {3, 4, 5, 6}
-    text = [
-        "  ".join(
-            cell.rjust(widths[i]) if i in right else cell.ljust(widths[i]) for i, cell in enumerate(line)
-        ).rstrip()
-        for line in lines
-    ]
-    note = "List prices, not yours: gpuaudit prices --template writes a file for yours. Sources: -o json"
-    return "\n".join([*text, "", note, ""])
+def table(offers: list[dict[str, Any]], *, width: int) -> str:
+    """Return one line an offer; columns that do not fit go, the least needed first. Unknown is said to be unknown."""
+    columns = [[head, *(_cell(offer, name) for offer in offers)] for name, head in HEADS.items()]
+    shown = dict(zip(HEADS, columns, strict=True))
+    for name in DROPPED_FIRST:
+        if sum(max(map(len, column)) + 2 for column in shown.values()) - 2 > width:
+            del shown[name]
+    lines = zip(*(_aligned(column, right=name in RIGHT) for name, column in shown.items()), strict=True)
+    hidden = "" if len(shown) == len(HEADS) else "\nHidden for want of width: " + _named(shown)
+    note = "\nList prices, not yours: gpuaudit prices --template writes a file for yours."
+    sources = ["", "Sources", *sorted({f"  {offer['provider']}: {offer['price_source']}" for offer in offers})]
+    return "\n".join([*("  ".join(line).rstrip() for line in lines), note + hidden, *sources, ""])
+
+
+def _aligned(column: list[str], *, right: bool) -> list[str]:
+    width = max(map(len, column))
+    return [cell.rjust(width) if right else cell.ljust(width) for cell in column]
+
+
+def _named(shown: Mapping[str, object]) -> str:
+    return ", ".join(head for name, head in HEADS.items() if name not in shown)
 
 
 def _keys(text: str) -> set[str]:
@@ -73,18 +95,13 @@ def _per_gpu(offer: prices.Offer) -> float | None:
     return round(float(offer.on_demand_usd_hour) / offer.gpu_count, 4)
 
 
-def _cells(offer: dict[str, Any]) -> tuple[str, ...]:
-    return (
-        offer["gpu_key"],
-        offer["provider"],
-        offer["instance_type"],
-        str(offer["gpu_count"] or "<1"),
-        _money(offer["on_demand_usd_hour"]),
-        _money(offer["usd_per_gpu_hour"]),
-        _money(offer["spot_usd_hour"]),
-        offer["region"] or "unknown",
-        offer["price_date"],
-    )
+def _cell(offer: dict[str, Any], name: str) -> str:
+    value = offer[name]
+    if name == "gpu_count":
+        return str(value or "<1")
+    if name in RIGHT:
+        return _money(value)
+    return str(value or "unknown")
 
 
 def _money(value: float | None) -> str:

@@ -1,5 +1,6 @@
 """The rules as a table, as pages and as data; docs/rules.md is printed from here."""
 
+import textwrap
 from collections.abc import Mapping
 from typing import Any
 
@@ -22,24 +23,28 @@ def rows(rules: Mapping[str, Rule]) -> list[dict[str, Any]]:
     ]
 
 
-def table(rules: Mapping[str, Rule]) -> str:
-    """Return one line a rule, grouped by area."""
-    width = max(map(len, rules), default=0)
+def table(rules: Mapping[str, Rule], *, width: int) -> str:
+    """Return the rules grouped by area, within that width."""
+    longest = max(map(len, rules), default=0)
     lines: list[str] = []
     area = None
     for rule in _in_order(rules):
         if rule.area != area:
             area = rule.area
             lines += ["", area]
-        lines.append(f"  {rule.name:<{width}}  {rule.severity.value:<6}  {rule.summary}")
+        head = f"  {rule.name:<{longest}}  {rule.severity.value:<6}  "
+        lines += textwrap.wrap(head + rule.summary, width, subsequent_indent=" " * len(head))
     return "\n".join([*lines[1:], "", "gpuaudit rules NAME prints a rule's page", ""])
 
 
-def page(rule: Rule) -> str:
-    """Return a rule's page for a terminal."""
-    head = f"{rule.name}   {rule.area} · {rule.severity.value}"
-    parts = [head, "", rule.page, "", "Needs"]
-    parts += [f"  {name}: {facts.fact(name).what}" for name in sorted(rule.needs)] or ["  nothing"]
+def page(rule: Rule, *, width: int) -> str:
+    """Return a rule's page for a terminal, its prose within that width."""
+    parts = [f"{rule.name}   {rule.area} · {rule.severity.value}", ""]
+    for paragraph in rule.page.split("\n\n"):
+        parts += [paragraph if "\n " in paragraph else textwrap.fill(" ".join(paragraph.split()), width), ""]
+    parts.append("Needs")
+    needs = [f"  {name}: {facts.fact(name).what}" for name in sorted(rule.needs)] or ["  nothing"]
+    parts += [textwrap.fill(need, width, subsequent_indent="    ") for need in needs]
     parts += ["", "Options"]
     parts += [f"  {name} = {_toml(value)}" for name, value in rule.options.items()] or ["  none"]
     return "\n".join([*parts, "", _example(rule)])

@@ -63,6 +63,9 @@ class Canvas:
 
     def columns(self, left: Iterable[Piece], right: str, *, style: str = "") -> None:
         """Add a line with `right` at the right margin; the left part is cut to make room."""
+        if not right:
+            self.line(*left)
+            return
         room = self.width - width_of(right) - 1
         fitted = fit(list(left), room)
         gap = room - sum(width_of(text_of(piece)) for piece in fitted)
