@@ -5,6 +5,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from gpuaudit import store
 from gpuaudit.errors import UserError
@@ -162,3 +164,26 @@ def test_utf16_as_powershell_writes_it(tmp_path):
     taken = collect(tmp_path)
     assert taken.join_ratio == 1
     assert taken.usage
+
+
+@settings(max_examples=25, deadline=None)
+@given(data=st.data())
+def test_damaged_input_is_read_or_refused(data, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("damaged")
+    write(folder, nodes=listed(node("a", gpus=1)), pods=listed(pod("p", "a", gpus=1)))
+    write(folder, metrics=series(UTIL, "a", 0, hours(1, 50)))
+    for file in folder.iterdir():
+        content = file.read_bytes()
+        place = data.draw(st.integers(0, len(content)))
+        patch = data.draw(
+            st.sampled_from([b"null", b'"', b"{", b"1e999", b"-1", b"\xff", b"\x00", b"\\ud800", b"\n", b""])
+        )
+        cut = data.draw(st.integers(0, 40))
+        file.write_bytes(content[:place] + patch + content[place + cut :])
+    try:
+        taken = collect(folder)
+    except UserError as error:
+        assert error.hint  # noqa: PT017
+    else:
+        store.save(taken, folder / "kept")
+        assert store.dumps(store.load(folder / "kept")) == store.dumps(taken)

@@ -98,14 +98,23 @@ def read_head(file: InputFile) -> bytes:
 
 
 def read_whole(file: InputFile) -> bytes:
-    """Return all bytes of a file, unpacked, UTF-16 made UTF-8. UnreadableError when they are too many."""
+    """Return all bytes of a file, unpacked, as valid UTF-8. UnreadableError when they are too many."""
     with open_bytes(file) as stream:
         chunks, size = [], 0
         while chunk := stream.read(1 << 22):
             size += len(chunk)
             _check_size(file, size)
             chunks.append(chunk)
-    return to_utf8(b"".join(chunks))
+    return _whole_utf8(to_utf8(b"".join(chunks)))
+
+
+def _whole_utf8(content: bytes) -> bytes:
+    """Return text whose broken characters are replaced: a stray byte in a label costs no more than that."""
+    try:
+        content.decode()
+    except UnicodeDecodeError:
+        return content.decode("utf-8", "replace").encode()
+    return content
 
 
 @contextmanager

@@ -48,11 +48,25 @@ def merge(inventories: Iterable[Inventory]) -> Merged:
             for record in getattr(part, name):
                 doubled += _identity(record) in rows
                 rows[_identity(record)] = record
+        if name == "pods":
+            current = _current_pods(parts)
+            rows = {key: pod for key, pod in rows.items() if key in current}
         joined[name] = tuple(rows[key] for key in sorted(rows))
     newest = max((part.newest for part in parts if part.newest), default=None)
     notes = tuple(note for part in parts for note in part.notes)
     provides = tuple(sorted({fact for part in parts for fact in part.provides}))
     return Merged(Inventory(**joined, provides=provides, newest=newest, notes=notes), doubled)  # type: ignore[arg-type]
+
+
+def _current_pods(parts: Sequence[Inventory]) -> frozenset[tuple[str, ...]]:
+    """Return the pods of the newest input that lists their namespace: the others have ended since."""
+    newest: dict[tuple[str, str], set[tuple[str, ...]]] = {}
+    for part in parts:
+        listed: dict[tuple[str, str], set[tuple[str, ...]]] = {}
+        for pod in part.pods:
+            listed.setdefault((pod.cluster, pod.namespace), set()).add(_identity(pod))
+        newest |= listed
+    return frozenset(key for keys in newest.values() for key in keys)
 
 
 def _identity(record: Record) -> tuple[str, ...]:
