@@ -142,15 +142,27 @@ def _spans(times: Any, moments: Any) -> tuple[Span, ...]:
 
 
 def host_spans(devices: Iterable[tuple[Series, Device]], *, now: int) -> dict[NodeKey, Span]:
-    """Return the first and last time at which each host's exporter was heard; it does not say the host was gone."""
+    """Return from when to when each host's exporter was heard; it does not say the host was gone.
+
+    A sample stands for the spacing before it, so the first one begins that much earlier.
+    """
     found: dict[NodeKey, tuple[int, int]] = {}
     for one, device in devices:
         if one.count and device.node:
             node = (device.cluster, device.node)
             start, end = (now if time is None else time for time in (one.first, one.last))
+            start -= _spacing(one)
             first, last = found.get(node, (start, end))
             found[node] = (min(first, start), max(last, end))
     return {node: Span(start=at(first), end=at(last)) for node, (first, last) in found.items()}
+
+
+def _spacing(one: Series) -> int:
+    """Median spacing of a series in ms, 0 for a single moment."""
+    times = np.sort(np.concatenate([times for times, _ in one.chunks] or [np.empty(0, "int64")]))
+    gaps = np.diff(times[times != NO_TIME])
+    gaps = gaps[gaps > 0]
+    return int(min(np.median(gaps), series.facts().max_interval_seconds * 1000)) if len(gaps) else 0
 
 
 def inventory(store: Iterable[Series], intervals: Mapping[str, float]) -> tuple[Metric, ...]:
