@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from gpuaudit import store
 from gpuaudit.errors import UserError
-from tests.captures import NOW, UTIL, WINDOW, collect, hours, listed, node, series, source, write
+from tests.captures import NOW, UTIL, WINDOW, collect, hours, listed, node, pod, series, source, write
 
 SHARED = Path(__file__).resolve().parents[1].parent / "shared"
 needs_lab = pytest.mark.skipif(not (SHARED / "lab").is_dir(), reason="the recorded cluster is not here")
@@ -164,6 +164,9 @@ def test_utf16_as_powershell_writes_it(tmp_path):
     taken = collect(tmp_path)
     assert taken.join_ratio == 1
     assert taken.usage
+
+
+PATCHES = [b"null", b'"', b"{", b"1e999", b"-1", b"\xff", b"\x00", b"\\ud800", b"\n", b""]
 
 
 @settings(max_examples=25, deadline=None)
