@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import typer
 
-from gpuaudit.cli import collect, demo, explain, mig, node, prices, rules, scan, schema
+from gpuaudit.cli import collect, demo, doctor, explain, generate, mig, node, prices, rules, scan, schema
 from gpuaudit.cli.errors import run
 from gpuaudit.cli.sections import Sectioned
 
@@ -40,8 +40,10 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "demo": demo.demo,
     "collect": collect.collect,
     "explain": explain.explain,
+    "generate": generate.generate,
     "rules": rules.rules,
     "prices": prices.prices,
+    "doctor": doctor.doctor,
     "node": node.node,
     "schema": schema.schema,
 }

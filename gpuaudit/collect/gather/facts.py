@@ -4,7 +4,9 @@ from gpuaudit.cluster.platform import CustomObject
 from gpuaudit.collect.gather.state import Gathered
 from gpuaudit.knowledge import kinds
 
-_WHOLE_CLUSTER = {"nodes", "systems", "custom_objects", "dashboards", "mig_configs", "monitors", "node_pools", "claims"}
+WHOLE_CLUSTER = frozenset(  # facts that some namespaces alone do not give: what is not in these may be in others
+    ("nodes", "systems", "custom_objects", "dashboards", "mig_configs", "monitors", "node_pools", "claims")
+)
 
 
 def provided(state: Gathered) -> tuple[str, ...]:
@@ -19,5 +21,5 @@ def provided(state: Gathered) -> tuple[str, ...]:
     if ("apps", "Deployment") in state.seen or state.crds:
         found.add("systems")
     if state.tenant:
-        found -= _WHOLE_CLUSTER  # what is not in these namespaces may be in others
+        found -= WHOLE_CLUSTER
     return tuple(sorted(found))

@@ -14,6 +14,7 @@ from gpuaudit.collect.kubernetes.answers import (
     ForbiddenError,
     OutOfTimeError,
     TooLargeError,
+    UnauthorizedError,
 )
 from gpuaudit.collect.kubernetes.discovery import Served
 from gpuaudit.collect.kubernetes.fetch import Fetcher
@@ -92,8 +93,9 @@ def may_list(fetcher: Fetcher, served: Served, *, namespaces: Iterable[str] = ()
         try:
             fetcher.get(_path(served, namespace), {"limit": "1"}, accept=_accept(served))
         except ApiError as error:
-            _end(listed, error)
-            if not isinstance(error, ForbiddenError):
+            if listed.how is not How.FORBIDDEN:  # what the whole cluster answered tells most
+                _end(listed, error)
+            if isinstance(error, UnauthorizedError | OutOfTimeError):
                 break
         else:
             listed.how, listed.detail = How.READ, ""

@@ -72,7 +72,7 @@ def read_cluster(
 
 def _read(fetcher: Fetcher, reading: Reading, namespaces: Sequence[str], progress: Progress) -> None:
     reading.discovered = discover(fetcher)
-    reading.builder.set_version(_version(fetcher))
+    reading.builder.set_version(server_version(fetcher))
     reading.builder.add_groups(reading.discovered.groups)
     waves = _waves(reading.discovered.served)
     given = tuple(namespaces)
@@ -174,7 +174,8 @@ def _mark(reading: Reading) -> None:
             reading.builder.within(kind, listed.namespaces)
 
 
-def _version(fetcher: Fetcher) -> str | None:
+def server_version(fetcher: Fetcher) -> str | None:
+    """Return the server's version of Kubernetes, None when it does not tell."""
     try:
         return msgspec.json.decode(fetcher.get("/version"), type=_ServerVersion).git_version or None
     except UnauthorizedError:

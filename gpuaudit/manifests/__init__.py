@@ -1,0 +1,5 @@
+"""Kubernetes documents that a person may apply: each checked before it leaves, none of which changes what runs."""
+
+from gpuaudit.manifests.kinds import KINDS, Document, generate
+
+__all__ = ["KINDS", "Document", "generate"]

@@ -1,0 +1,31 @@
+"""The kinds of documents that `generate` writes, by name."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from gpuaudit.errors import UserError
+from gpuaudit.manifests.checking import check
+from gpuaudit.manifests.rbac import rbac
+
+
+@dataclass(frozen=True)
+class Document:
+    """A file of Kubernetes documents: its name and its YAML."""
+
+    name: str
+    text: str
+
+
+KINDS: Mapping[str, Callable[[], str]] = {"rbac": rbac}
+
+
+def generate(kinds: Sequence[str]) -> tuple[Document, ...]:
+    """Return the documents of these kinds, in the order asked for, each once. UserError for an unknown kind."""
+    found = []
+    for kind in dict.fromkeys(kinds):
+        if kind not in KINDS:
+            raise UserError(f"nothing is called {kind!r} to generate", hint=f"it can be: {', '.join(sorted(KINDS))}")
+        text = KINDS[kind]()
+        check(text, name=kind)
+        found.append(Document(name=f"{kind}.yaml", text=text))
+    return tuple(found)

@@ -1,0 +1,82 @@
+"""What `doctor` found, as data and as text: what can be reached and read, and what stays unknown without the rest."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from gpuaudit.knowledge import facts
+from gpuaudit.report.plain import printable
+from gpuaudit.rule import Rule
+
+_WRAPPED = 96
+_UNREAD = ("not allowed", "failed", "out of time")
+
+
+def data(clusters: Sequence[Mapping[str, Any]], given: Iterable[str], rules: Mapping[str, Rule]) -> dict[str, Any]:
+    """Return the contract's document: clusters, facts with how to get the missing ones, rules that lack some."""
+    have = set(given)
+    needed = sorted({need for rule in rules.values() for need in rule.needs} | have)
+    return {
+        "clusters": list(clusters),
+        "facts": [
+            {"name": name, "given": name in have, "what": facts.fact(name).what, "how": facts.fact(name).how}
+            for name in needed
+        ],
+        "rules": [
+            {"name": rule.name, "missing": sorted(rule.needs - have)}
+            for rule in sorted(rules.values(), key=lambda one: one.name)
+        ],
+    }
+
+
+def text(found: Mapping[str, Any]) -> str:
+    """Return it for a terminal."""
+    lines: list[str] = []
+    for cluster in found["clusters"]:
+        lines += [*_cluster(cluster), ""]
+    missing = [fact for fact in found["facts"] if not fact["given"]]
+    silenced = [rule for rule in found["rules"] if rule["missing"]]
+    lines += [f"RULES  {len(found['rules']) - len(silenced)} of {len(found['rules'])} can be evaluated"]
+    for rule in silenced:
+        lines.append(f"  {rule['name']}: wants {', '.join(rule['missing'])}")
+    if missing:
+        lines += ["", "TO KNOW MORE"]
+        wanted = {need for rule in silenced for need in rule["missing"]}
+        lines += [f"  {fact['name']}: {fact['how']}" for fact in missing if fact["name"] in wanted]
+    return "\n".join(line.rstrip() for line in lines) + "\n"
+
+
+def _cluster(cluster: Mapping[str, Any]) -> list[str]:
+    version = f" · Kubernetes {printable(cluster['version'])}" if cluster["version"] else ""
+    head = f"CLUSTER  {printable(cluster['cluster'])} · context {printable(cluster['context'])}"
+    lines = [f"{head} · {printable(cluster['server'])}{version}"]
+    if cluster["status"] == "failed":
+        return [*lines, f"  cannot be read: {printable(cluster['detail'])}"]
+    kinds = cluster["kinds"]
+    whole = [kind["name"] for kind in kinds if kind["how"] == "read"]
+    lines.append(f"  {len(whole)} of {len(kinds)} kinds that it has can be listed in the whole cluster")
+    if "nodes" not in whole:
+        lines.append("  nodes cannot be listed: there will be no bill")
+    partly = [kind for kind in kinds if kind["namespaces"]]
+    if partly:
+        spaces = sorted({space for kind in partly for space in kind["namespaces"]})
+        lines += _wrapped(f"only in {', '.join(map(printable, spaces))}", [kind["name"] for kind in partly])
+    for how in _UNREAD:
+        names = [kind["name"] for kind in kinds if kind["how"] == how]
+        lines += _wrapped(how, names) if names else []
+    if cluster["status"] != "ok":
+        lines.append(
+            "  gpuaudit generate rbac prints the role that lists everything; --namespace NS asks in one of yours"
+        )
+    return lines
+
+
+def _wrapped(label: str, names: Sequence[str]) -> list[str]:
+    """Return a label with its names, broken over lines."""
+    lines, line = [], f"  {label}:"
+    for position, name in enumerate(names):
+        word = f" {printable(name)}" + ("," if position + 1 < len(names) else "")
+        if len(line) + len(word) > _WRAPPED:
+            lines.append(line)
+            line = "   "
+        line += word
+    return [*lines, line]
