@@ -34,7 +34,7 @@ types: $(VENV)/dev.stamp
 	$(BIN)/mypy
 
 floors: $(VENV)/dev.stamp
-	$(BIN)/lint-imports
+	$(BIN)/lint-imports --no-logo
 
 pages: $(VENV)/dev.stamp
 	$(BIN)/python -m docs.printed --check

@@ -6,10 +6,12 @@ import subprocess
 import sys
 import sysconfig
 import tarfile
+import tomllib
 import zipfile
 from pathlib import Path, PurePosixPath
 
 import pytest
+from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parents[1]
 BUILTIN = {"rules": "rules", "templates": "templates", "fixtures/snapshots": "snapshots"}
@@ -143,3 +145,15 @@ def where(environment: Path, *, cwd: Path | None = None) -> Path:
 def test_an_editable_install_copies_nothing(checkout: Path, tmp_path: Path) -> None:
     environment(tmp_path / "editable", "-e", str(checkout))
     assert list((tmp_path / "editable").rglob("idle_gpu.py")) == []
+
+
+def test_the_version_of_every_dependency_is_pinned() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    needed = [
+        *project["build-system"]["requires"],
+        *project["project"]["dependencies"],
+        *project["project"]["optional-dependencies"]["dev"],
+    ]
+    lines = (ROOT / "constraints.txt").read_text("utf-8").splitlines()
+    pinned = {Requirement(line).name.lower().replace("_", "-") for line in lines if not line.startswith("#")}
+    assert {Requirement(line).name.lower() for line in needed} - pinned == set()
