@@ -62,7 +62,7 @@ def _gate(text: str) -> Gate:
         return Gate(text, severity=Severity(text))
     if text == "new":
         raise UserError("--fail-on new needs a baseline", hint=f"this version knows {KNOWN}")
-    raise UserError(f"--fail-on {text} is not known", hint=f"it is one of {KNOWN}")
+    raise UserError(f"--fail-on {text!r} is not known", hint=f"it is one of {KNOWN}")
 
 
 def judge(report: schema.Report, gates: Sequence[Gate], *, min_coverage: float, strict: bool) -> Verdict:

@@ -121,7 +121,7 @@ def test_gates(snapshot: Path, options: list[str], code: int, words: str) -> Non
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["scan"], "no cluster"),
+        (["scan"], "nothing to read"),
         (["scna"], "scna"),
         (["scan", "--inptu", "x"], "--inptu"),
         (["scan", "--input", "{s}", "-o", "pdf"], "'pdf'"),
@@ -222,6 +222,33 @@ def test_a_closed_pipe_is_no_error(snapshot: Path) -> None:
     command = f"{sys.executable} -m gpuaudit prices | head -1; exit ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_closed_pipe_hides_no_gate(snapshot: Path) -> None:
+    scan = f"{sys.executable} -m gpuaudit scan --input {snapshot} -o json --fail-on high --min-coverage 0.1"
+    done = subprocess.run(["bash", "-c", f"{scan} | true; exit ${{PIPESTATUS[0]}}"], capture_output=True, check=False)
+    assert done.returncode == 1
+
+
+@pytest.mark.parametrize(("redirected", "code"), [(">&-", 0), ("2>&- >/dev/null", 0), (">/dev/full", 2)])
+def test_streams_that_cannot_be_written(snapshot: Path, redirected: str, code: int) -> None:
+    scan = f"{sys.executable} -m gpuaudit scan --input {snapshot} --quiet {redirected}"
+    done = subprocess.run(["bash", "-c", scan], capture_output=True, text=True, check=False)
+    assert done.returncode == code
+    assert "Traceback" not in done.stderr
+
+
+def test_a_bug_crashes_loudly_and_not_as_a_gate(snapshot: Path, tmp_path: Path) -> None:
+    area = tmp_path / "rules" / "own"
+    area.mkdir(parents=True)
+    (area / "broken.py").write_text(
+        "from gpuaudit.rule import Severity, rule\n\n\n@rule(Severity.LOW, needs=())\ndef broken(snapshot):\n"
+        '    """Break."""\n    raise ZeroDivisionError\n    yield\n'
+    )
+    done = gpuaudit("scan", "--input", snapshot, "--rules", tmp_path / "rules")
+    assert done.returncode == 2
+    assert "Traceback" in done.stderr
+    assert done.stderr.splitlines()[-1].startswith("hint: ")
 
 
 def test_an_encoding_without_the_signs_is_served_in_ascii(snapshot: Path) -> None:

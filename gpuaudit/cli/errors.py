@@ -2,10 +2,13 @@
 
 import os
 import sys
+import traceback
 from collections.abc import Sequence
+from pathlib import Path
 
 import typer
 
+from gpuaudit.cli.outputs import abandon_stdout
 from gpuaudit.errors import UserError
 
 USAGE = 2
@@ -14,6 +17,9 @@ INTERRUPTED = 130
 
 def run(app: typer.Typer, arguments: Sequence[str]) -> int:
     """Run the app with the arguments and return the exit code."""
+    for stream in ("stdout", "stderr"):  # closed by whoever started us: writing goes nowhere, and is no error
+        if getattr(sys, stream) is None:
+            setattr(sys, stream, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115
     command = typer.main.get_command(app)
     try:
         code = command.main(args=list(arguments), prog_name="gpuaudit", standalone_mode=False)
@@ -21,22 +27,26 @@ def run(app: typer.Typer, arguments: Sequence[str]) -> int:
     except UserError as error:
         return _say(error.message, error.hint, error.code)
     except BrokenPipeError:
-        # whoever read our output has gone (| head): nothing is wrong; keep Python from complaining at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        abandon_stdout()  # whoever read our output has gone (| head): nothing is wrong
         return 0
     except KeyboardInterrupt:
         sys.stderr.write("\ninterrupted\n")
         return INTERRUPTED
     except Exception as error:
         usage = _usage(error)
-        if usage is None:
-            raise
-        return usage
+        return _bug(error) if usage is None else usage
     return code if isinstance(code, int) else 0
 
 
+def _bug(error: Exception) -> int:
+    """Crash loudly, but not with 1: that says that a gate was reached."""
+    traceback.print_exc()
+    what = f"this is a bug in gpuaudit: {type(error).__name__}"
+    return _say(what, "please report it with the lines above, and with gpuaudit --version and the command", USAGE)
+
+
 def _usage(error: Exception) -> int | None:
-    """Print a usage error of the option parser; None for anything else, which then crashes loudly."""
+    """Print a usage error of the option parser; None for anything else, which is a bug."""
     message = getattr(error, "format_message", None)
     if message is None:
         if type(error).__name__ == "Abort":
@@ -57,6 +67,9 @@ def _usage(error: Exception) -> int | None:
 def _say(message: str, hint: str, code: int) -> int:
     from gpuaudit.report.plain import printable
 
-    sys.stdout.flush()
+    try:
+        sys.stdout.flush()
+    except OSError:
+        abandon_stdout()
     sys.stderr.write(f"error: {printable(message)}\nhint: {printable(hint)}\n")
     return code

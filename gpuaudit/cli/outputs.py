@@ -74,8 +74,20 @@ def stdout_width() -> int:
 def write_stdout(text: str) -> None:
     """Write text to stdout; what the terminal's encoding lacks becomes ?, never a traceback."""
     encoding = sys.stdout.encoding or "utf-8"
-    sys.stdout.write(text.encode(encoding, "replace").decode(encoding))
-    sys.stdout.flush()
+    try:
+        sys.stdout.write(text.encode(encoding, "replace").decode(encoding))
+        sys.stdout.flush()
+    except BrokenPipeError:
+        abandon_stdout()  # whoever read it has gone (| head): nothing is wrong, and a gate is still to be judged
+    except OSError as error:
+        raise UserError(
+            f"cannot write to stdout: {error.strerror}", hint="send the output elsewhere: -o json=FILE"
+        ) from error
+
+
+def abandon_stdout() -> None:
+    """Keep Python from complaining, when it ends, about what can no longer be written."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _renderer(sink: Sink, *, show_all: bool, top: int) -> "Callable[[Report], str]":

@@ -7,6 +7,7 @@ from gpuaudit.report.terminal.canvas import Canvas, dollars, plural
 from gpuaudit.report.terminal.wrapping import wrap
 
 WIDE = 96
+NOW = "REMOVABLE NOW"
 
 
 def money(canvas: Canvas, report: schema.Report) -> None:
@@ -24,7 +25,11 @@ def money(canvas: Canvas, report: schema.Report) -> None:
     cells = [[line for note in notes for line in wrap(note, width - 2, limit=2)] for _, _, notes in blocks]
     titles: list[tuple[str, str] | str] = ["  "]
     for title, amount, _ in blocks:
-        titles += [(title, "bold"), " ", (f"{amount:<{max(0, width - len(title) - 1)}}", "bold green")]
+        titles += [
+            (title, "bold"),
+            " ",
+            (f"{amount:<{max(0, width - len(title) - 1)}}", "bold green" if title == NOW else "bold"),
+        ]
     canvas.line(*titles)
     for row in zip_longest(*cells, fillvalue=""):
         canvas.line("  ", *(f"{cell:<{width}}" for cell in row))
@@ -52,11 +57,11 @@ def _removable(report: schema.Report) -> Block:
     booked = plan.savings_monthly.booked
     fewer = plan.before.nodes - plan.after.nodes
     if booked is None:
-        return "REMOVABLE NOW", "unknown", ["without a bill nothing can be booked"]
+        return NOW, "unknown", ["without a bill nothing can be booked"]
     if not booked:
-        return "REMOVABLE NOW", _monthly(0.0), ["no node on demand stood empty all window beyond the reserve"]
+        return NOW, _monthly(0.0), ["no node was found that can go"]
     checked = "not backtested" if plan.backtest is None else "backtested"
-    return "REMOVABLE NOW", _monthly(booked), [f"{plural(round(fewer, 2), 'node')} fewer, {checked}"]
+    return NOW, _monthly(booked), [f"{plural(round(fewer, 2), 'node')} fewer, {checked}"]
 
 
 def _later(report: schema.Report) -> Block:
