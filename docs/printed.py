@@ -56,9 +56,10 @@ def _screen(found: re.Match[str]) -> str:
 def printed(arguments: str) -> str:
     """Return what a gpuaudit command prints on a terminal of `WIDTH` columns, without colour."""
     known = {name: value for name, value in os.environ.items() if not name.startswith("GPUAUDIT_")}
+    terminal = {"COLUMNS": str(WIDTH), "NO_COLOR": "1", "PYTHONIOENCODING": "utf-8", "GPUAUDIT_QUIET": "true"}
     done = subprocess.run(  # noqa: S603 # the commands stand in our own pages
         [sys.executable, "-m", "gpuaudit", *arguments.split()],
-        env=known | {"COLUMNS": str(WIDTH), "NO_COLOR": "1", "PYTHONIOENCODING": "utf-8", "PYTHONPATH": str(ROOT)},
+        env=known | terminal | {"PYTHONPATH": str(ROOT)},
         cwd=ROOT,
         stdout=subprocess.PIPE,
         encoding="utf-8",
