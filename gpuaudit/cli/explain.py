@@ -8,6 +8,7 @@ import typer
 from gpuaudit.cli import options
 
 if TYPE_CHECKING:
+    from gpuaudit.cli.running import Run
     from gpuaudit.schema import Report
 
 DEMO = "demo"
@@ -20,9 +21,13 @@ def explain(
     source: Annotated[
         str | None,
         typer.Option(
-            "--from", metavar="FILE", help="A report (-o json=FILE) or a snapshot; `demo` is the built-in one."
+            "--from",
+            metavar="FILE",
+            help="A report (-o json=FILE) or a snapshot; `demo` is the built-in one. Default: a live scan.",
         ),
     ] = None,
+    context: options.Contexts = None,
+    kubeconfig: options.Kubeconfig = None,
     prices: options.Prices = None,
     config: options.ConfigFile = None,
     output: options.Output = None,
@@ -32,33 +37,30 @@ def explain(
     Evidence, queries, the arithmetic line by line, what would refute it, what to do, and how to exempt it.
     """
     from gpuaudit.cli.outputs import put, sinks
-    from gpuaudit.cli.running import checked_rules, settings
-    from gpuaudit.errors import UserError
+    from gpuaudit.cli.running import Run
     from gpuaudit.report.explain import explain as explained
     from gpuaudit.report.explain import explained_data
     from gpuaudit.report.json import encode
     from gpuaudit.report.terminal import Screen
 
-    if source is None:
-        raise UserError(
-            "nothing to explain from", hint="give --from FILE: a report (-o json=FILE) or a snapshot (--save FILE)"
-        )
     targets = sinks(output or ())
-    rules = checked_rules(settings({}, config))
-    report = _report(source, prices, config)
+    run = Run({"context": context, "kubeconfig": kubeconfig, "prices": prices}, config)
+    report = _report(run, source)
     for sink in targets:
         width = (Screen.plain() if sink.file else Screen.of_stdout()).width
         data = sink.format == "json"
-        put(encode(explained_data(report, id)) if data else explained(report, id, rules, width=width), sink)
+        put(encode(explained_data(report, id)) if data else explained(report, id, run.rules, width=width), sink)
 
 
-def _report(source: str, prices: Path | None, config: Path | None) -> "Report":
-    from gpuaudit.cli.running import Run
+def _report(run: "Run", source: str | None) -> "Report":
+    from gpuaudit.cli.sources import snapshot_of
     from gpuaudit.errors import UserError
     from gpuaudit.paths import builtin
     from gpuaudit.report.json import decode
     from gpuaudit.store import load
 
+    if source is None:
+        return run.report(snapshot_of(run.config, note=run.note))
     path = builtin("snapshots") / "demo.gpuaudit" if source == DEMO and not Path(DEMO).exists() else Path(source)
     try:
         with path.open("rb") as file:
@@ -67,6 +69,4 @@ def _report(source: str, prices: Path | None, config: Path | None) -> "Report":
         raise UserError(
             f"cannot read {source}: {error.strerror}", hint="make it with: gpuaudit scan -o json=FILE"
         ) from error
-    if head == b"PK":
-        return Run({"prices": prices}, config).report(load(path))
-    return decode(path.read_bytes(), source)
+    return run.report(load(path)) if head == b"PK" else decode(path.read_bytes(), source)

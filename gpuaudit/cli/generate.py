@@ -17,14 +17,15 @@ def generate(
 
     gpuaudit generate rbac | kubectl apply --server-side -f -
     """
+    from gpuaudit.cli.outputs import Sink, make_folder, put
     from gpuaudit.manifests import generate as documents_of
     from gpuaudit.report.plain import printable
 
     documents = documents_of(kinds)
     if dir is None:
-        sys.stdout.write("---\n".join(document.text for document in documents))
+        put("---\n".join(document.text for document in documents), Sink("yaml"))
         return
-    dir.mkdir(parents=True, exist_ok=True)
+    make_folder(dir)
     for document in documents:
-        (dir / document.name).write_text(document.text, encoding="utf-8")
+        put(document.text, Sink("yaml", dir / document.name))
         sys.stderr.write(f"{printable(str(dir / document.name))}\n")

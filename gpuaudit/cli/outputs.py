@@ -64,6 +64,16 @@ def put(text: str, sink: Sink) -> None:
         ) from error
 
 
+def make_folder(path: Path) -> None:
+    """Make a folder and those above it, unless it is there. UserError when it cannot be made."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"cannot make the folder {path}: {error.strerror}", hint="choose a place where you may write"
+        ) from error
+
+
 def stdout_width() -> int:
     """Return the columns to break prose and tables at; without a terminal, and unless COLUMNS is set, plenty."""
     if sys.stdout.isatty() or os.environ.get("COLUMNS"):
