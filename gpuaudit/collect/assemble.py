@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from gpuaudit import __version__
 from gpuaudit.cluster.nodes import Cluster, Node, Span
@@ -22,6 +22,7 @@ from gpuaudit.collect.series_clusters import SeriesClusters
 from gpuaudit.collect.usage_merge import merge_usage
 from gpuaudit.store import canonical
 
+EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)  # nothing is older: Go writes its zero time, of year 1, where there is none
 _PLACED = ("nodes", "workloads", "clusters")  # fields of the inventory that metrics add to
 
 
@@ -82,7 +83,7 @@ def _newest(materials: Materials) -> datetime | None:
     times = [one.newest for one in materials.inventories] + [one.taken_at for one in materials.snapshots]
     extent = materials.samples.extent()
     times.append(at(extent[1]) if extent else None)
-    return max((time for time in times if time), default=None)
+    return max((time for time in times if time and time > EARLIEST), default=None)
 
 
 def _window(materials: Materials, taken_at: datetime, newest: datetime, length: timedelta) -> Span:
@@ -91,8 +92,13 @@ def _window(materials: Materials, taken_at: datetime, newest: datetime, length: 
     extent = materials.samples.extent()
     history = any(one.sampled and one.first and one.last and one.first < one.last for one in materials.samples)
     if extent and history:
-        starts.append(max(min(newest, taken_at) - length, at(extent[0])))
-    return Span(start=min([*starts, taken_at] if starts else [taken_at - length]), end=taken_at)
+        starts.append(max(_before(min(newest, taken_at), length), at(extent[0])))
+    earlier = [start for start in starts if start < taken_at]
+    return Span(start=min(earlier, default=_before(taken_at, length)), end=taken_at)
+
+
+def _before(time: datetime, length: timedelta) -> datetime:
+    return EARLIEST + max(timedelta(), time - EARLIEST - length)
 
 
 def _part(materials: Materials, inventory: Inventory, window: Span, taken_at: datetime) -> MetricsPart:
