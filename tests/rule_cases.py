@@ -32,7 +32,17 @@ from gpuaudit.plan.optouts import OptOuts
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
 CLUSTER = "prod"
-FACTS = ("nodes", "pods", "workloads", "namespaces", "utilization", "pod_attribution", "history", "power")
+PLAIN = ("nodes", "pods", "workloads", "namespaces")
+MEASURED = (
+    "utilization",
+    "pod_attribution",
+    "history",
+    "power",
+    "gpu_util",
+    "tensor_active",
+    "dram_active",
+    "memory_used",
+)
 RULES = load_rules()
 
 
@@ -58,7 +68,7 @@ def snapshot_of(case: dict[str, Any]) -> Snapshot:
     named = {line["of"] for line in (*case.get("pods", []), *lines) if line.get("of")} | set(case.get("workloads", {}))
     workloads = tuple(_workload(name, case.get("workloads", {}).get(name) or {}) for name in sorted(named))
     namespaces = {one.namespace for one in workloads}
-    facts = tuple(case.get("facts", FACTS if lines else FACTS[:4]))
+    facts = tuple(case.get("facts", (*PLAIN, *MEASURED) if lines else PLAIN))
     return Snapshot(
         taken_at=NOW,
         window=Window(start=start, end=NOW),
@@ -188,7 +198,11 @@ def _hours(line: dict[str, Any], device: str, start: datetime) -> list[dict[str,
         unseen = any(at(a) <= hour < at(b) for a, b in line.get("gap", []))
         util = float("nan") if util is None else float(util)
         seen = {"util_mean": util, "util_max": line.get("max", util), "dram_mean": line.get("dram", float("nan"))}
-        power = {"power_mean_watts": line.get("power", float("nan"))}
+        power = {
+            "power_mean_watts": line.get("power", float("nan")),
+            "memory_max_mib": line.get("memory", float("nan")),
+        }
+        power |= {"gpu_util_mean": line.get("gpu_util", float("nan")), "tensor_mean": line.get("tensor", float("nan"))}
         key = {"cluster": CLUSTER, "device": device, "owner": _owner(line), "hour": hour}
         if not unseen:
             rows.append(key | values | seen | power)

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 from gpuaudit.cluster.snapshot import Snapshot
 from gpuaudit.demand import DRAM_CEILING, UNDERUSED_MEAN, UNDERUSED_P95, Tenure, underused
+from gpuaudit.demand.stalling import stall
 from gpuaudit.demand.subjects import amount, duration
 from gpuaudit.demand.units import periodic, units_by_owner, weakest, workload_subject
 from gpuaudit.knowledge import pods
@@ -36,7 +37,7 @@ def underused_gpu(
         sureness: list[Confidence] = []
         for unit in units:
             sure = weakest(underused(t, mean_below=mean_below, p95_below=p95_below, hours=hours) for t in unit)
-            if sure is not None:
+            if sure is not None and stall(snapshot, unit) is None:
                 found.extend(unit)
                 sureness.append(sure)
         confidence = weakest(sureness)
