@@ -23,7 +23,7 @@ from gpuaudit.report.terminal.canvas import width_of
 from gpuaudit.store import load
 from tests.build import NOW, WINDOW, node, pod, usage
 
-EVERY_FACT = ("nodes", "pods", "workloads", "utilization", "history", "pod_attribution", "power", "memory_used")
+EVERY_FACT = tuple(sorted({fact for rule in load_rules().values() for fact in rule.needs}))
 GOLDEN = Path(__file__).parent / "golden"
 HOSTILE = "\x1b[31mred\x1b]0;title\x07\u202eevil\n\r\t[bold]x[/bold] :smile: \u200b名前" * 3
 
@@ -46,14 +46,24 @@ def test_it_fits(demo: schema.Report, width: int, show_all: bool) -> None:
     assert all(line == line.rstrip() for line in lines)
 
 
-@pytest.mark.parametrize("width", [80, 100, 200])
-def test_golden_screens_of_the_demo(demo: schema.Report, width: int) -> None:
-    """UPDATE_GOLDEN=1 writes them anew; look at the difference before you commit it."""
-    file = GOLDEN / f"demo-{width}.txt"
-    text = render_screen(demo, Screen(width=width))
+def golden(name: str, text: str) -> None:
+    """Compare with a kept text; UPDATE_GOLDEN=1 writes it anew: look at the difference before you commit it."""
+    file = GOLDEN / name
     if os.environ.get("UPDATE_GOLDEN"):
         file.write_text(text, encoding="utf-8")
     assert text == file.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("width", [80, 100, 200])
+def test_golden_screens_of_the_demo(demo: schema.Report, width: int) -> None:
+    golden(f"demo-{width}.txt", render_screen(demo, Screen(width=width)))
+
+
+@pytest.mark.parametrize("name", ["quiet", "cpu-only"])
+def test_golden_reports_of_small_clusters(name: str) -> None:
+    small = report(load(builtin("snapshots") / f"{name}.gpuaudit"))
+    golden(f"{name}.json", render(small))
+    golden(f"{name}-all.txt", render_screen(small, Screen(width=100), show_all=True))
 
 
 def test_every_row_with_money_is_on_the_screen_and_they_add_up(demo: schema.Report) -> None:

@@ -57,11 +57,11 @@ def _bill(canvas: Canvas, bill: schema.Bill) -> None:
     if bill.by_pool or bill.unpriced_nodes:
         _title(canvas, "BILL")
     for row in bill.by_pool:
-        kind = f"  {row.pool or '(no pool)'} · {row.nodes:,.4g} × {row.instance_type or 'own hardware'} · {row.gpu}"
+        kind = f"{row.pool or '(no pool)'} · {row.nodes:,.4g} × {row.instance_type or 'own hardware'} · {row.gpu}"
         source = f" · {row.purchase.replace('_', ' ')} · {row.price_source}, {row.price_date}"
-        canvas.columns([kind, (source, "dim")], dollars(row.usd_monthly))
+        canvas.row(["  "], kind + source, f"{dollars(row.usd_monthly):>12}")
     for node in bill.unpriced_nodes:
-        canvas.columns([f"  {node.node} · {node.gpus} GPUs", (f" · {node.why}", "dim")], "unpriced")
+        canvas.row(["  "], f"{node.node} · {node.gpus} GPUs · {node.why}", f"{'unpriced':>12}")
 
 
 def _not_judged(canvas: Canvas, rows: list[schema.NotEvaluated]) -> None:
