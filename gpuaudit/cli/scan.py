@@ -37,4 +37,8 @@ def scan(
     flags = {name: value for name, value in locals().items() if name not in ("Run", "snapshot_of", "config")}
     switches = {name: value or None for name, value in flags.items() if isinstance(value, bool)}
     run = Run(flags | switches, config)
-    run.finish(snapshot_of(run.config, note=run.note, rescue=run.config.save))
+    snapshot = snapshot_of(run.config, note=run.note, rescue=run.config.save)
+    held, asked = snapshot.window_seconds / 86400, run.config.window.total_seconds() / 86400
+    if window and round(held, 1) != round(asked, 1):
+        run.note(f"the window is {held:.1f} days, not the {asked:.1f} asked for: that is what was found")
+    run.finish(snapshot)
