@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import typer
 
-from gpuaudit.cli import collect, demo, doctor, explain, generate, mig, node, prices, rules, scan, schema
+from gpuaudit.cli import collect, demo, doctor, explain, generate, mig, node, prices, replay, rules, scan, schema
 from gpuaudit.cli.errors import run
 from gpuaudit.cli.sections import Sectioned
 
@@ -45,6 +45,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "prices": prices.prices,
     "doctor": doctor.doctor,
     "node": node.node,
+    "replay": replay.replay,
     "schema": schema.schema,
 }
 for _name, _command in _COMMANDS.items():
