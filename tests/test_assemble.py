@@ -40,7 +40,7 @@ def test_metrics_of_another_cluster_are_refused(tmp_path):
     taken = collect(write(tmp_path, nodes=listed(node("a")), metrics=lines + series(UTIL, "a", 0, hours(30, 5))))
     assert taken.join_ratio == pytest.approx(0.25)
     assert source(taken, "metrics").status == "failed"
-    assert "25%" in source(taken, "metrics").detail
+    assert "25 %" in source(taken, "metrics").detail
     assert not taken.usage
     assert [one.name for one in taken.nodes] == ["a"]
     assert "utilization" not in taken.facts
@@ -164,3 +164,10 @@ def test_snapshots_of_one_cluster_join_their_hours(tmp_path):
     assert taken.usage.hourly["samples"].sum() == pytest.approx(48 * 12, abs=13)
     assert not taken.usage.hourly.duplicated(["device", "hour"]).any()
     assert taken.window.end - taken.window.start == timedelta(hours=48)
+
+
+@pytest.mark.parametrize(("length", "known"), [(23, False), (24, True)])
+def test_a_day_of_samples_is_history(tmp_path, length, known):
+    taken = collect(write(tmp_path, metrics=series(UTIL, "a", 0, hours(length, 50))))
+    assert ("history" in taken.facts) == known
+    assert "history" not in collect(tmp_path, window=timedelta(hours=5)).facts

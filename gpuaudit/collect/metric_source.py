@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import timedelta
 
-from gpuaudit.cluster.platform import Metric, Source, SourceStatus
+from gpuaudit.cluster.platform import Source, SourceStatus
 from gpuaudit.collect.metrics.parts import MetricsPart
 from gpuaudit.knowledge import metrics, series
 
@@ -22,16 +22,15 @@ def metric_source(part: MetricsPart, files: Sequence[str], remarks: Sequence[str
     if not files:
         return Source(name=NAME, status="absent", detail="no metrics among the inputs: utilization is unknown")
     if foreign(part):
-        share = f"{part.join_ratio or 0:.0%}"
         detail = (
-            f"of another cluster: the node list knows the host or pod of only {share} of the device series, "
-            f"and {MIN_JOIN:.0%} are needed; nothing is judged by them"
+            f"of another cluster: Kubernetes knows the host or pod of only {_percent(part.join_ratio)} of the device "
+            f"series, and {_percent(MIN_JOIN)} are needed, so nothing is judged by them; give those of this cluster"
         )
         return Source(name=NAME, status="failed", detail=detail)
     devices = part.usage.devices
     said = [f"{count_of(len(files), 'file')}, {count_of(devices['device'].nunique(), 'device')}"]
     if part.join_ratio is not None:
-        said.append(f"the node list knows {part.join_ratio:.0%} of the series")
+        said.append(f"Kubernetes knows the host or pod of {_percent(part.join_ratio)} of the series")
     if len(devices) and not part.history:
         said.append("a point in time: it confirms nothing about the window")
     if part.unplaced_series:
@@ -76,12 +75,23 @@ def _device_facts(part: MetricsPart) -> set[str]:
         found.add("utilization")
     if part.attributed:
         found.add("pod_attribution")
-    if _longest(part.metrics) >= MIN_HISTORY and part.history:
+    if _measured(part) >= MIN_HISTORY:
         found.add("history")
     return found
 
 
-def _longest(found: Sequence[Metric]) -> timedelta:
-    ladder = {row.name for row in metrics.LADDER}
-    spans = [row.last - row.first for row in found if row.name in ladder and row.first and row.last]
-    return max(spans, default=timedelta())
+def _measured(part: MetricsPart) -> timedelta:
+    """Return the longest time over which a device was measured, the interval of the first sample included."""
+    import pandas as pd
+
+    devices = part.usage.devices
+    rows = devices[(devices["metric"] != "") & devices["interval_seconds"].notna()]
+    if rows.empty:
+        return timedelta()
+    spans = rows.groupby(["cluster", "device"]).agg({"first": "min", "last": "max", "interval_seconds": "max"})
+    longest = spans["last"] - spans["first"] + pd.to_timedelta(spans["interval_seconds"], unit="s")
+    return timedelta(seconds=float(longest.dt.total_seconds().max()))
+
+
+def _percent(ratio: float | None) -> str:
+    return f"{100 * (ratio or 0):.0f} %"
