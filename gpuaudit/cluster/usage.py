@@ -52,7 +52,9 @@ DEVICE_VALUES = (
     "memory_p99_mib",
     "memory_max_mib",
 )
-DEVICE_FLAGS = ("shared",)  # several owners at one time: values are the device's, never the pod's own
+# Several owners at one time: values are the device's, never the pod's own; but the memory of a point in time is its
+# own where the driver tells it by process.
+DEVICE_FLAGS = ("shared",)
 
 
 def empty_hourly() -> "pd.DataFrame":

@@ -18,6 +18,8 @@ from gpuaudit.collect.metric_source import foreign, metric_source
 from gpuaudit.collect.metrics.parts import MetricsPart, metrics_part
 from gpuaudit.collect.metrics.seen import at
 from gpuaudit.collect.metrics.store import SampleStore
+from gpuaudit.collect.node_merge import Told, merge_hosts
+from gpuaudit.collect.node_usage import usage_of_hosts
 from gpuaudit.collect.series_clusters import SeriesClusters
 from gpuaudit.collect.usage_merge import merge_usage
 from gpuaudit.store import canonical
@@ -38,6 +40,7 @@ class Materials:
     homes: Mapping[str, str] = field(default_factory=dict)
     remarks: Sequence[str] = ()
     sources: Sequence[Source] = ()
+    hosts: Sequence[Told] = ()
 
 
 def assemble(materials: Materials, *, now: datetime | None, read_at: datetime, window: timedelta) -> Snapshot:
@@ -52,11 +55,14 @@ def assemble(materials: Materials, *, now: datetime | None, read_at: datetime, w
     if foreign(part):
         part = MetricsPart(join_ratio=part.join_ratio)
     listed = frozenset(cluster.name for cluster in inventory.clusters if cluster.listed)
-    nodes = join_machines(inventory.nodes, part, listed=listed)
-    usage = merge_usage(
-        [*(one.usage for one in materials.snapshots), own_by_holdings(part.usage, nodes, inventory.pods)]
-    )
+    hosts = merge_hosts(join_machines(inventory.nodes, part, listed=listed), materials.hosts, taken_at=taken_at)
+    nodes, pods = hosts.nodes, inventory.pods
+    usage = merge_usage([*(one.usage for one in materials.snapshots), own_by_holdings(part.usage, nodes, pods)])
+    if hosts.fresh:
+        moment = usage_of_hosts(hosts.fresh, nodes, pods, known=usage, window=span)
+        usage = merge_usage([usage, own_by_holdings(moment, nodes, pods)])
     sources = [*materials.sources, *_measured(materials, source), *_notes(merged.doubled, newest, now)]
+    sources += [hosts.source] if hosts.source else []
     kept = {one.name: getattr(inventory, one.name) for one in fields(Inventory) if one.name in _fields()}
     joined = Snapshot(
         **kept,
@@ -81,6 +87,7 @@ def _fields() -> frozenset[str]:
 def _newest(materials: Materials) -> datetime | None:
     """Return the newest time inside the inputs."""
     times = [one.newest for one in materials.inventories] + [one.taken_at for one in materials.snapshots]
+    times += [told.facts.taken_at for told in materials.hosts]
     extent = materials.samples.extent()
     times.append(at(extent[1]) if extent else None)
     return max((time for time in times if time and time > EARLIEST), default=None)

@@ -24,8 +24,6 @@ class FileKind(StrEnum):
 
 
 NOT_READ = {  # recognised, not read: what a person can do
-    FileKind.NODE: "node facts: this version does not read them yet",
-    FileKind.NVIDIA_SMI: "nvidia-smi XML: this version does not read it yet",
     FileKind.NCCL_LOG: "an NCCL log: this version does not read it yet",
     FileKind.REPORT: "a report, not a snapshot: give the file that --save wrote",
     FileKind.TABLE: "kubectl's table: write it with -o json or -o yaml",

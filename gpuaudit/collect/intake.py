@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import PurePath
 from typing import BinaryIO, cast
 
 from gpuaudit import store
@@ -12,6 +14,9 @@ from gpuaudit.collect.file_kinds import NOT_READ, FileKind
 from gpuaudit.collect.input_files import InputFile, UnreadableError, open_text, read_whole
 from gpuaudit.collect.metrics.exposition import Tally
 from gpuaudit.collect.metrics.store import SampleStore
+from gpuaudit.collect.node_documents import read_documents
+from gpuaudit.collect.node_merge import Told
+from gpuaudit.collect.nvidia_smi_xml import read_xml
 from gpuaudit.errors import UserError
 
 
@@ -23,6 +28,7 @@ class Intake:
     samples: SampleStore = field(default_factory=SampleStore)
     kubernetes_files: dict[str, list[str]] = field(default_factory=dict)  # by cluster
     metric_files: list[str] = field(default_factory=list)
+    hosts: list[Told] = field(default_factory=list)  # what hosts tell of themselves
     remarks: list[str] = field(default_factory=list)  # lines for a person about metric files
     broken: dict[str, int] = field(default_factory=dict)  # objects that could not be read, by cluster
     empty: bool = False  # an empty file was read: it holds nothing, and that is said
@@ -59,8 +65,8 @@ class Intake:
 
     @property
     def anything(self) -> bool:
-        """Whether a file of objects or metrics was read."""
-        return bool(self.kubernetes_files or self.metric_files)
+        """Whether a file of objects, metrics or node facts was read."""
+        return bool(self.kubernetes_files or self.metric_files or self.hosts)
 
 
 def _read_kubernetes(intake: Intake, file: InputFile, cluster: str) -> None:
@@ -81,6 +87,28 @@ def _read_answer(intake: Intake, file: InputFile, _cluster: str) -> None:
     _remark(intake, file, intake.samples.add_answer(read_whole(file), source=file.name, metric=file.metric))
 
 
+def _read_node(intake: Intake, file: InputFile, cluster: str) -> None:
+    found = read_documents(read_whole(file), name=file.name)
+    intake.hosts += [Told(facts, cluster) for facts in found.facts]
+    if found.refused:
+        intake.failed.append((file.name, f"{found.refused} of its lines are no node facts: {found.reason}"))
+
+
+def _read_nvidia_smi(intake: Intake, file: InputFile, cluster: str) -> None:
+    facts = read_xml(read_whole(file), host=_host_of(file), now=datetime.now(UTC).replace(microsecond=0))
+    if not facts.gpus:
+        raise UnreadableError("it names no GPU")
+    intake.hosts.append(Told(facts, cluster))
+
+
+def _host_of(file: InputFile) -> str:
+    """Return the name of the machine: the document does not say it, so it is what the file is called."""
+    name = PurePath(file.name).name
+    for ending in (".gz", ".xml"):
+        name = name.removesuffix(ending)
+    return name or "nvidia-smi"
+
+
 def _remark(intake: Intake, file: InputFile, tally: Tally) -> None:
     intake.metric_files.append(file.name)
     if tally.full:
@@ -95,4 +123,6 @@ READERS: Mapping[FileKind, Callable[[Intake, InputFile, str], None]] = {
     FileKind.KUBERNETES: _read_kubernetes,
     FileKind.EXPOSITION: _read_exposition,
     FileKind.PROMETHEUS: _read_answer,
+    FileKind.NODE: _read_node,
+    FileKind.NVIDIA_SMI: _read_nvidia_smi,
 }
