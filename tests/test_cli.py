@@ -86,6 +86,18 @@ def test_json_on_stdout_is_the_contract(snapshot: Path) -> None:
     }
 
 
+@pytest.mark.parametrize("form", ["json", "terminal"])
+def test_the_same_input_gives_the_same_bytes_whatever_the_seed_zone_or_command(form: str) -> None:
+    demo = Path(__file__).parents[1] / "fixtures" / "snapshots" / "demo.gpuaudit"
+    told = {
+        gpuaudit("demo", "-o", form, PYTHONHASHSEED="1", TZ="Asia/Tokyo").stdout,
+        gpuaudit("demo", "-o", form, PYTHONHASHSEED="2", TZ="America/Lima", LANG="C").stdout,
+        gpuaudit("scan", "--input", demo, "-o", form).stdout,
+    }
+    assert len(told) == 1
+    assert "prod-use1" in told.pop()
+
+
 def test_outputs_go_where_they_are_sent(snapshot: Path, tmp_path: Path) -> None:
     file = tmp_path / "report.json"
     kept = tmp_path / "kept.gpuaudit"
