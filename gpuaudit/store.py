@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Callable, Mapping
 from io import BytesIO
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import IO, Any, get_type_hints
 
 import msgspec
 
@@ -39,6 +39,16 @@ ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
 Migration = Callable[[dict[str, Any]], dict[str, Any]]
 MIGRATIONS: Mapping[int, Migration] = {}  # version n → the document as version n + 1 writes it
 
+_DAMAGE = (  # what zipfile raises on bytes that are no zip, or no longer one
+    zipfile.BadZipFile,
+    zipfile.LargeZipFile,
+    zlib.error,
+    NotImplementedError,
+    EOFError,
+    RuntimeError,
+    ValueError,
+    OSError,
+)
 _FIELDS = tuple(field.name for field in dataclasses.fields(Snapshot) if field.name != "usage")
 _HINTS = get_type_hints(Snapshot, include_extras=True)
 _DEFAULTS = {f.name: f.default for f in dataclasses.fields(Snapshot) if f.default is not dataclasses.MISSING}
@@ -90,16 +100,22 @@ def dumps(snapshot: Snapshot) -> bytes:
 
 def load(path: str | os.PathLike[str], *, migrations: Mapping[int, Migration] = MIGRATIONS) -> Snapshot:
     """Read a snapshot file. UserError for anything that is not one, is damaged, too large, or of a newer version."""
-    source = Path(path)
     try:
-        with zipfile.ZipFile(source) as archive:
-            return _read(archive, str(source), migrations)
+        with Path(path).open("rb") as stream:
+            return load_stream(stream, name=str(path), migrations=migrations)
     except OSError as error:
         raise UserError(
-            f"cannot read {source}: {error.strerror or error}", hint="check the path and its permissions"
+            f"cannot read {path}: {error.strerror or error}", hint="check the path and its permissions"
         ) from error
-    except (zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, NotImplementedError, EOFError, RuntimeError) as error:
-        raise damaged(str(source), str(error)) from error
+
+
+def load_stream(stream: IO[bytes], *, name: str, migrations: Mapping[int, Migration] = MIGRATIONS) -> Snapshot:
+    """Read a snapshot from a seekable stream; `name` is what errors call it."""
+    try:
+        with zipfile.ZipFile(stream) as archive:
+            return _read(archive, name, migrations)
+    except _DAMAGE as error:
+        raise damaged(name, str(error)) from error
 
 
 def json_schema() -> dict[str, Any]:

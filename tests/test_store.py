@@ -8,6 +8,7 @@ import types
 import typing
 import zipfile
 from datetime import UTC, datetime, timedelta
+from io import BytesIO
 from pathlib import Path
 
 import jsonschema
@@ -283,12 +284,14 @@ def test_damage_is_refused_or_harmless(data, tmp_path_factory):
     folder = tmp_path_factory.mktemp("damage")
     for content in (whole[:cut], flipped):
         (folder / "x").write_bytes(content)
-        try:
-            loaded = store.load(folder / "x")
-        except UserError as error:
-            assert error.hint  # noqa: PT017
-        else:
-            assert isinstance(loaded, Snapshot)
+        for stream in (BytesIO(content), (folder / "x").open("rb")):
+            with stream:
+                try:
+                    loaded = store.load_stream(stream, name="x")
+                except UserError as error:
+                    assert error.hint  # noqa: PT017
+                else:
+                    assert isinstance(loaded, Snapshot)
 
 
 def test_places_that_cannot_be_written_or_read(tmp_path):
