@@ -43,6 +43,7 @@ MEASURED = (
     "dram_active",
     "memory_used",
 )
+CONTAINER_TIMES = ("running_since", "last_exit_at")
 RULES = load_rules()
 
 
@@ -87,8 +88,13 @@ def snapshot_of(case: dict[str, Any]) -> Snapshot:
 
 
 def at(offset: str | int | None) -> datetime | None:
-    """Return the moment `-3d`, 0 = now."""
-    return None if offset is None else NOW - (parse_duration(str(offset)[1:]) if offset else timedelta())
+    """Return the moment `-3d`, `+30d`, 0 = now, or a time as it stands."""
+    if not offset:
+        return None if offset is None else NOW
+    text = str(offset)
+    if text[0] not in "+-":
+        return datetime.fromisoformat(text)
+    return NOW + parse_duration(text[1:]) * (-1 if text[0] == "-" else 1)
 
 
 def _nodes(line: dict[str, Any]) -> list[Node]:
@@ -101,9 +107,15 @@ def _node(line: dict[str, Any]) -> Node:
     mig = line.pop("mig", None)
     model = line.pop("model", "h100-80gb-sxm")
     card = {"model": model, "memory_mib": 81559.0, "power_limit_watts": 700.0, "mig_enabled": mig}
-    cards = [Card(index=i, state="lost" if i < lost else "ok", **card) for i in range(count)]
+    faults = line.pop("faults", {})
+    cards = [
+        Card(index=i, state="lost" if i < lost else "ok", faults=tuple(faults.get(i, ())), **card) for i in range(count)
+    ]
     offered = line.pop("offered", {"nvidia.com/gpu": [count, count]})
-    times = {name: at(line.pop(name, None)) for name in ("created", "cordoned_since", "ready_since")}
+    times = {
+        name: at(line.pop(name, None))
+        for name in ("created", "cordoned_since", "ready_since", "gone", "reservation_end")
+    }
     sharing = line.pop("sharing", None)
     return Node(
         cluster=CLUSTER,
@@ -128,7 +140,8 @@ def _pod(line: dict[str, Any], number: str) -> Pod:
     line.pop("count", None)
     kind, namespace, name = line.pop("of").split("/")
     gpus, since = line.pop("gpus", 1), at(line.pop("since", "-30d"))
-    container = Container(name="main", **line.pop("container", {}))
+    told = line.pop("container", {})
+    container = Container(name="main", **told | {key: at(told[key]) for key in told if key in CONTAINER_TIMES})
     holding = {"kind": "whole", "resource": "nvidia.com/gpu", "count": float(gpus), "gpus": float(gpus)}
     return Pod(
         cluster=CLUSTER,

@@ -9,6 +9,9 @@ class Pods(Entry, frozen=True):
     """The whole file; kinds are Kubernetes kinds without their group."""
 
     waiting_failures: tuple[str, ...]
+    taken_away: tuple[str, ...]  # reasons of pods that lost their place through no fault of theirs
+    evicted: tuple[str, ...]
+    ended_well: tuple[str, ...]
     alone: tuple[str, ...]
     rollouts: tuple[str, ...]
     periodic: tuple[str, ...]
