@@ -37,7 +37,9 @@ def profiles(
 def pack(
     words: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[GPU] PROFILE=N...", help="The GPU model (unless --gpu), then the instances wanted."),
+        typer.Argument(
+            metavar="GPU PROFILE=N", help="The GPU model (not with --gpu), then how many of which profile: 1g.10gb=13."
+        ),
     ] = None,
     gpu: Annotated[
         list[str] | None,

@@ -21,38 +21,55 @@ def replay(
     keep_alive: Annotated[
         str,
         typer.Option(
-            "--keep-alive", metavar="S,S...", help="Seconds an idle instance lives on.", rich_help_panel=POLICY
+            "--keep-alive",
+            metavar="S,S...",
+            help="Seconds that an idle instance lives on; several: 0,60.",
+            rich_help_panel=POLICY,
         ),
     ] = "0,60,300,900,3600",
     load_seconds: Annotated[
         str | None,
         typer.Option(
-            "--load-seconds", metavar="S", help="Time of a cold start: charged, and waited.", rich_help_panel=POLICY
+            "--load-seconds",
+            metavar="S",
+            help="How long a cold start takes: charged and waited for.",
+            rich_help_panel=POLICY,
         ),
     ] = None,
     slots: Annotated[
         int | None,
         typer.Option(
-            "--slots", metavar="N", help="Requests an instance serves at once; any number.", rich_help_panel=POLICY
+            "--slots",
+            metavar="N",
+            help="Requests that one instance serves at once (default: any).",
+            rich_help_panel=POLICY,
         ),
     ] = None,
     usd_per_gpu_hour: Annotated[
-        str | None, typer.Option("--usd-per-gpu-hour", metavar="USD", help="Print costs.", rich_help_panel=POLICY)
+        str | None,
+        typer.Option("--usd-per-gpu-hour", metavar="USD", help="Print what each policy costs.", rich_help_panel=POLICY),
     ] = None,
     timestamp_column: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Arrival: ISO 8601 or seconds.", rich_help_panel=COLUMNS)
+        str | None,
+        typer.Option(
+            metavar="NAME", help="Arrivals, ISO 8601 or Unix time (default: timestamp).", rich_help_panel=COLUMNS
+        ),
     ] = None,
     model_column: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Model served.", rich_help_panel=COLUMNS)
+        str | None, typer.Option(metavar="NAME", help="Models asked for (default: model).", rich_help_panel=COLUMNS)
     ] = None,
     model: Annotated[
-        str | None, typer.Option("--model", metavar="NAME", help="All rows are this model.", rich_help_panel=COLUMNS)
+        str | None,
+        typer.Option(
+            "--model", metavar="NAME", help="All rows are requests to this one model.", rich_help_panel=COLUMNS
+        ),
     ] = None,
     duration_column: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Time in service.", rich_help_panel=COLUMNS)
+        str | None,
+        typer.Option(metavar="NAME", help="Times in service (default: duration_seconds).", rich_help_panel=COLUMNS),
     ] = None,
     duration_scale: Annotated[
-        str, typer.Option(metavar="S", help="Seconds for each unit of duration.", rich_help_panel=COLUMNS)
+        str, typer.Option(metavar="S", help="Seconds in one unit of duration: 0.001 for ms.", rich_help_panel=COLUMNS)
     ] = "1",
     time_unit: Annotated[
         str, typer.Option(metavar="s|ms|us|ns", help="Unit of numeric timestamps.", rich_help_panel=COLUMNS)
