@@ -3,6 +3,7 @@
 Samples are decoded in bulk by numpy; what it cannot take (text in place of a value) is decoded point by point.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -11,6 +12,7 @@ import numpy as np
 from gpuaudit.collect.metrics.exposition import Sink, Tally
 from gpuaudit.errors import UserError
 
+Numbers = np.ndarray[Any, Any]
 _SHAPE_HINT = "give the JSON that /api/v1/query or /api/v1/query_range answers"
 
 
@@ -77,21 +79,30 @@ def _decode(text: bytes) -> list[_Series]:
     return result
 
 
-def _points(raw: bytes, tally: Tally) -> tuple["np.ndarray[Any, Any]", "np.ndarray[Any, Any]"]:
-    """Return times in ms and values of `[[seconds, "value"], …]`; points without a number are counted as blank."""
-    pairs = _fast_points(raw)
+def points(raws: Sequence[bytes]) -> tuple[Numbers, Numbers, Numbers]:
+    """Return how many points each `[[seconds, "value"], …]` has, and times and values of all; NaN where text stands."""
+    counts = np.array([raw.count(b"[") - 1 for raw in raws], np.int64)
+    pairs = _fast_points(b",".join(raw for raw in raws if len(raw) > 2), int(counts.sum()))
     if pairs is None:
-        pairs = _slow_points(raw)
-    good = np.isfinite(pairs).all(axis=1) & (np.abs(pairs[:, 0]) < 1e12)
-    tally.blank += int(len(pairs) - good.sum())
-    pairs = pairs[good]
-    return np.rint(pairs[:, 0] * 1000).astype(np.int64), pairs[:, 1]
+        slow = [_slow_points(raw) for raw in raws]
+        counts = np.array([len(part) for part in slow], np.int64)
+        pairs = np.concatenate([np.empty((0, 2)), *slow])
+    return counts, pairs[:, 0], pairs[:, 1]
 
 
-def _fast_points(raw: bytes) -> "np.ndarray[Any, Any] | None":
+def _points(raw: bytes, tally: Tally) -> tuple[Numbers, Numbers]:
+    """Return times in ms and values; points without a number are counted as blank."""
+    _, times, values = points([raw])
+    good = np.isfinite(times) & np.isfinite(values) & (np.abs(times) < 1e12)
+    tally.blank += int(len(times) - good.sum())
+    return np.rint(times[good] * 1000).astype(np.int64), values[good]
+
+
+def _fast_points(raw: bytes, expected: int) -> Numbers | None:
     import warnings
 
-    expected = raw.count(b"[") - 1
+    if not expected:
+        return np.empty((0, 2))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         try:
@@ -101,7 +112,7 @@ def _fast_points(raw: bytes) -> "np.ndarray[Any, Any] | None":
     return numbers.reshape(-1, 2) if len(numbers) == 2 * expected else None
 
 
-def _slow_points(raw: bytes) -> "np.ndarray[Any, Any]":
+def _slow_points(raw: bytes) -> Numbers:
     try:
         points = msgspec.json.decode(raw, type=list[tuple[float, Any]])
     except msgspec.DecodeError:

@@ -76,12 +76,12 @@ def metrics_part(
         metrics=inventory(store, made.intervals()),
         attributed=bool(len(usage.devices)) and bool((usage.devices["owner"] != UNKNOWN_OWNER).any()),
         history=bool(usage.devices["interval_seconds"].notna().any()),
-        join_ratio=_join_ratio(placed, holders, owners, places),
+        join_ratio=join_ratio(placed, holders, owners, places),
         unplaced_series=sum(is_device(one) for one in store) - len(placed),
     )
 
 
-def _join_ratio(
+def join_ratio(
     placed: Collection[tuple[Series, Device]], holders: Holders, owners: Owners, places: Places
 ) -> float | None:
     """Return the share of device series of listed clusters whose host or pod Kubernetes knows."""

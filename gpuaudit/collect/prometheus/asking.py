@@ -1,0 +1,231 @@
+"""Ask one Prometheus: few requests at a time, patient when it is busy, in pieces when a question is too heavy."""
+
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
+
+import msgspec
+
+from gpuaudit.collect.kubernetes.deadline import Deadline
+from gpuaudit.collect.prometheus.errors import (
+    BusyError,
+    GoneError,
+    OutOfTimeError,
+    QueryError,
+    RefusedError,
+    TooMuchError,
+)
+from gpuaudit.collect.prometheus.transport import Transport
+from gpuaudit.knowledge import queries
+
+HOUR_MS = 3_600_000
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class Row(msgspec.Struct):
+    """One series of an answer; points are still text (see `answers.points`)."""
+
+    metric: dict[str, str] = {}
+    value: msgspec.Raw = msgspec.Raw(b"")
+    values: msgspec.Raw = msgspec.Raw(b"")
+
+    @property
+    def raw(self) -> bytes:
+        """Return `[[seconds, "value"], …]`, of a vector too."""
+        return bytes(self.values) or b"[" + bytes(self.value) + b"]"
+
+
+class _Data(msgspec.Struct):
+    result: list[Row]
+
+
+class _Answer(msgspec.Struct):
+    status: str
+    data: _Data | None = None
+    error: str = ""
+
+
+class _Listed(msgspec.Struct):
+    data: list[str] = []
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Times to evaluate at: from `first` to `last` in ms, `range_ms` apart, each reaching `range_ms` back.
+
+    `whole` = the range is one that a statistic was asked of; halves of it are other statistics.
+    """
+
+    first: int
+    last: int
+    range_ms: int
+    whole: bool = False
+
+    @property
+    def steps(self) -> int:
+        """How many times there are."""
+        return (self.last - self.first) // self.range_ms + 1
+
+    def halves(self) -> tuple["Piece", ...]:
+        """Return two shorter pieces; nothing when it is short already."""
+        if self.whole:
+            half = self.range_ms // 2
+            early = Piece(self.first - half, self.last - half, self.range_ms - half, whole=True)
+            return (early, Piece(self.first, self.last, half, whole=True)) if half >= HOUR_MS else ()
+        if self.steps < 2:
+            return ()
+        middle = self.first + (self.steps // 2 - 1) * self.range_ms
+        return (Piece(self.first, middle, self.range_ms), Piece(middle + self.range_ms, self.last, self.range_ms))
+
+
+@dataclass(frozen=True)
+class Question:
+    """An expression (by range and matcher) about a piece, for all series or the part that a matcher takes."""
+
+    expression: Callable[[Piece, str], str]
+    piece: Piece
+    parts: tuple[str, ...] = ()  # matchers that together take all series
+    part: str = ""
+
+    @property
+    def text(self) -> str:
+        """Return the expression as it is sent."""
+        return self.expression(self.piece, self.part)
+
+    def smaller(self) -> list["Question"]:
+        """Return questions that together ask the same: shorter times first, unless that changes the statistic."""
+        in_time = [replace(self, piece=half) for half in self.piece.halves()]
+        by_part = [replace(self, part=part) for part in self.parts] if not self.part else []
+        return (by_part or in_time) if self.piece.whole else (in_time or by_part)
+
+
+@dataclass
+class Asker:
+    """Asks one server. `requests`, `received` (bytes) and `halved` count what it took."""
+
+    transport: Transport
+    deadline: Deadline
+    parameters: dict[str, str] = field(default_factory=dict)  # of the flavour
+    requests: int = 0
+    received: int = 0
+    halved: int = 0
+    gone: QueryError | None = None  # the server cannot be reached any more: nobody needs to ask
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    def rows(self, expression: str, piece: Piece) -> list[Row]:
+        """Return the rows of a piece, in one request. Raises QueryError."""
+        parameters = self.parameters | {"query": expression, "timeout": f"{round(queries.limits().query_seconds)}s"}
+        if piece.steps == 1:
+            body = self._ask("/api/v1/query", parameters | {"time": _seconds(piece.last)})
+        else:
+            span = {"start": _seconds(piece.first), "end": _seconds(piece.last), "step": _seconds(piece.range_ms)}
+            body = self._ask("/api/v1/query_range", parameters | span)
+        return _decoded(body)
+
+    def labels(self, selector: str, start: int, end: int) -> frozenset[str]:
+        """Return the label names that series of a selector have."""
+        body = self._ask("/api/v1/labels", {"match[]": selector, "start": _seconds(start), "end": _seconds(end)})
+        try:
+            return frozenset(msgspec.json.decode(body, type=_Listed).data)
+        except msgspec.DecodeError as error:
+            raise QueryError(f"not an answer of Prometheus: {str(error)[:100]}") from error
+
+    def build(self) -> dict[str, str]:
+        """Return what the server says it is; nothing when it does not say."""
+        try:
+            answer = msgspec.json.decode(self._ask("/api/v1/status/buildinfo", {}), type=dict[str, Any])
+        except (QueryError, msgspec.DecodeError) as error:
+            if isinstance(error, RefusedError | GoneError | OutOfTimeError):
+                raise
+            return {}
+        data = answer.get("data")
+        return {str(key): str(value)[:100] for key, value in data.items()} if isinstance(data, dict) else {}
+
+    def fits(self, expression: str) -> bool:
+        """Whether a query is short enough for the way to the server."""
+        from urllib.parse import quote_plus
+
+        limit = self.transport.max_query_bytes
+        return not limit or len(quote_plus(expression)) + 200 <= limit
+
+    def _ask(self, path: str, parameters: dict[str, str]) -> bytes:
+        limits = queries.limits()
+        for attempt in range(limits.retries + 1):
+            if self.gone is not None:
+                raise self.gone
+            if self.deadline.over:
+                raise OutOfTimeError("the time for collecting was over")
+            self._count(requests=1)
+            try:
+                body = self.transport.ask(path, parameters, self.deadline)
+            except BusyError as error:
+                if attempt == limits.retries:
+                    raise
+                self.deadline.sleep(error.wait if error.wait is not None else 0.5 * 2**attempt)
+            except (GoneError, RefusedError) as error:
+                if isinstance(error, RefusedError) or attempt >= 1:
+                    self.gone = error
+                    raise
+                self.deadline.sleep(1.0)
+            else:
+                self._count(received=len(body))
+                return body
+        raise QueryError("no answer")
+
+    def _count(self, *, requests: int = 0, received: int = 0, halved: int = 0) -> None:
+        with self._lock:
+            self.requests += requests
+            self.received += received
+            self.halved += halved
+
+    def note_halved(self) -> None:
+        """Count a question that had to be cut."""
+        self._count(halved=1)
+
+
+def answers(asker: Asker, question: Question) -> Iterator[tuple[Question, list[Row]] | QueryError]:
+    """Yield the answer, or those to smaller questions as often as the server finds it too much, or what went wrong."""
+    work = [(question, 0)]
+    while work:
+        asked, depth = work.pop()
+        try:
+            rows = asker.rows(asked.text, asked.piece)
+        except TooMuchError as error:
+            smaller = asked.smaller() if depth < queries.limits().halvings else []
+            asker.note_halved()
+            work += [(one, depth + 1) for one in reversed(smaller)]
+            if not smaller:
+                yield error
+        except QueryError as error:
+            yield error
+        else:
+            yield asked, rows
+
+
+def in_flight(work: Callable[[T], R], items: Iterable[T], *, at_once: int) -> Iterator[R]:
+    """Do the work of all items, a few at a time, and yield what comes of each in order."""
+    with ThreadPoolExecutor(max_workers=at_once) as pool:
+        waiting = []
+        for item in items:
+            waiting.append(pool.submit(work, item))
+            if len(waiting) >= at_once:
+                yield waiting.pop(0).result()
+        while waiting:
+            yield waiting.pop(0).result()
+
+
+def _seconds(ms: int) -> str:
+    return f"{ms // 1000}.{ms % 1000:03d}"
+
+
+def _decoded(body: bytes) -> list[Row]:
+    try:
+        answer = msgspec.json.decode(body, type=_Answer)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise QueryError(f"not an answer of Prometheus: {str(error)[:100]}") from error
+    if answer.status != "success" or answer.data is None:
+        raise QueryError(f"the server answered: {answer.error[:200]}")
+    return answer.data.result

@@ -1,0 +1,71 @@
+"""What an answer that is none means: cut the question in pieces, wait, or give it up."""
+
+import re
+
+import msgspec
+
+from gpuaudit.knowledge import queries
+
+
+class QueryError(Exception):
+    """A query that gave no answer; the text is one line for a person."""
+
+
+class TooMuchError(QueryError):
+    """The server finds the query too heavy, or was too slow for it: ask for less at a time."""
+
+
+class BusyError(QueryError):
+    """The server asks to come back later; `wait` in seconds if it said for how long."""
+
+    def __init__(self, text: str, wait: float | None = None) -> None:
+        super().__init__(text)
+        self.wait = wait
+
+
+class RefusedError(QueryError):
+    """401, 403, a login page: the credentials or the way there are wrong; nothing else will work."""
+
+
+class GoneError(QueryError):
+    """No connection: wrong address, no route, or the server died."""
+
+
+class OutOfTimeError(QueryError):
+    """The time for collecting was over."""
+
+
+class _Answer(msgspec.Struct):
+    status: str = ""
+    errorType: str = ""  # noqa: N815 - the API's own name
+    error: str = ""
+
+
+def failure(status: int, body: bytes, *, retry_after: str | None = None) -> QueryError:
+    """Return what an answer without success means. Bodies are JSON, HTML or plain text, and hostile."""
+    trouble = queries.trouble()
+    said = _said(body)
+    text = f"{status} {said}".strip()
+    if status in (401, 403, 407) or 300 <= status < 400:
+        return RefusedError(text)
+    if re.search(trouble.never_text, said):
+        return QueryError(text)
+    if status in trouble.busy_status or re.search(trouble.busy_text, said):
+        return BusyError(text, _seconds(retry_after))
+    if status in trouble.too_much_status or re.search(trouble.too_much_text, said):
+        return TooMuchError(text)
+    return QueryError(text)
+
+
+def _said(body: bytes) -> str:
+    """Return the error of an answer, or the first line of a text, short and printable."""
+    try:
+        answer = msgspec.json.decode(body[:100_000], type=_Answer)
+        text = f"{answer.errorType}: {answer.error}".strip(": ")
+    except (msgspec.DecodeError, RecursionError):
+        text = re.sub(r"<[^>]*>", " ", body[:2000].decode("utf-8", "replace"))
+    return " ".join("".join(sign if sign.isprintable() else " " for sign in text).split())[:200]
+
+
+def _seconds(text: str | None) -> float | None:
+    return min(float(text), 30.0) if text and text.strip().isdecimal() and len(text) < 9 else None

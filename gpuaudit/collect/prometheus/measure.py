@@ -1,0 +1,113 @@
+"""What measures each device of a server's answers, and what one of its samples stands for."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from gpuaudit.collect.prometheus.asking import HOUR_MS
+from gpuaudit.collect.prometheus.fleet import Fleet
+from gpuaudit.collect.prometheus.rollups import Numbers, Points, joined, starts_of
+from gpuaudit.knowledge import metrics, series
+
+FULL = 0.98  # of the most samples an hour had: hours that a device was sampled throughout
+ENOUGH_HOURS = 3
+FITS = 0.05  # of an interval: an hour holds whole samples only
+LADDER_COVERAGE = 0.5  # as for files: a better measure counts when it has half the samples of the most frequent one
+
+
+@dataclass(frozen=True)
+class Measure:
+    """For each device: the field that counts its samples (position in `fields`, -1 = none), what one stands for."""
+
+    fields: tuple[str, ...]
+    field_of: Numbers
+    interval_ms: Numbers
+
+    def activity(self, device: int) -> str:
+        """Return the ladder metric of a device, "" when none measures it."""
+        name = self.fields[self.field_of[device]] if self.field_of[device] >= 0 else ""
+        return name if name in {row.field for row in metrics.LADDER} else ""
+
+
+def measure(fleet: Fleet, counts: Mapping[str, Points]) -> Measure:
+    """Choose what measures each device; `counts` by field, the best first. Intervals are not known yet."""
+    fields = tuple(counts)
+    totals = np.zeros((len(fields), len(fleet.devices)))
+    mig = np.array([bool(device.instance) for device in fleet.devices], bool)
+    for row, (name, points) in enumerate(counts.items()):
+        kept = _of_devices(fleet, points)
+        totals[row] = np.bincount(fleet.device_of[kept.codes], kept.values, len(fleet.devices))
+        if name == "gpu_util":
+            totals[row, mig] = 0.0
+    ladder = np.array([name in {row.field for row in metrics.LADDER} for name in fields], bool)
+    ranked = np.where(ladder[:, None], totals, 0.0)
+    wanted = (ranked > 0) & (ranked >= LADDER_COVERAGE * ranked.max(axis=0, initial=0.0))
+    field_of = np.where(wanted.any(axis=0), wanted.argmax(axis=0), np.where(totals.any(axis=0), totals.argmax(0), -1))
+    return Measure(fields, field_of, np.full(len(fleet.devices), np.nan))
+
+
+def base_counts(fleet: Fleet, chosen: Measure, counts: Mapping[str, Points]) -> Points:
+    """Return the counts of the field that measures each device."""
+    parts = []
+    for position, name in enumerate(chosen.fields):
+        points = _of_devices(fleet, counts[name])
+        parts.append(points.take(chosen.field_of[fleet.device_of[points.codes]] == position))
+    return joined(parts)
+
+
+def _of_devices(fleet: Fleet, points: Points) -> Points:
+    return points.take((fleet.device_of[points.codes] >= 0) & (points.values > 0))
+
+
+def densest(fleet: Fleet, base: Points) -> dict[int, tuple[int, int]]:
+    """Return for each scraper the series and the hour with most samples: where its interval can be seen."""
+    found: dict[int, tuple[int, int]] = {}
+    scrapers = fleet.scraper_of[base.codes]
+    for scraper in sorted(set(scrapers.tolist())):
+        mine = np.flatnonzero(scrapers == scraper)
+        best = mine[int(np.argmax(base.values[mine]))]
+        found[scraper] = (int(base.codes[best]), int(base.hours[best]))
+    return found
+
+
+def intervals(fleet: Fleet, base: Points, lengths: Mapping[int, int], told_ms: Mapping[int, float]) -> Numbers:
+    """Return what a sample of each device stands for in ms, NaN if unknown.
+
+    It is the spacing that was seen of its scraper (`told_ms`), if that fits its own full hours; else the length of
+    these over their samples; else what is usual in its cluster.
+    """
+    devices = fleet.device_of[base.codes]
+    order = np.lexsort((base.hours, devices))
+    devices, hours, counts = devices[order], base.hours[order], base.values[order].astype(np.float64)
+    scrapers = fleet.scraper_of[base.codes][order]
+    starts = starts_of(devices, hours)
+    devices, hours, scrapers = devices[starts], hours[starts], scrapers[starts]
+    counts = np.maximum.reduceat(counts, starts) if len(starts) else counts
+    spans = np.array([lengths.get(hour, HOUR_MS) for hour in hours.tolist()], np.float64)
+    found = np.full(len(fleet.devices), np.nan)
+    bounds = np.append(starts_of(devices), len(devices))
+    for begin, end in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):
+        own = _own(counts[begin:end] / spans[begin:end])
+        told = told_ms.get(int(scrapers[begin]), float("nan"))
+        found[devices[begin]] = told if np.isnan(own) or abs(own - told) <= FITS * told else own
+    return _filled(fleet, found, devices, counts, spans)
+
+
+def _own(per_ms: Numbers) -> float:
+    """Return the spacing that full hours tell; NaN when there are too few."""
+    full = per_ms[per_ms >= FULL * np.percentile(per_ms, 95)]
+    return float(1 / np.median(full)) if len(full) >= ENOUGH_HOURS else float("nan")
+
+
+def _filled(fleet: Fleet, found: Numbers, devices: Numbers, counts: Numbers, lengths: Numbers) -> Numbers:
+    """Give devices that were seen too short the interval that is usual in their cluster, else their densest hour's."""
+    clusters = np.array([device.cluster for device in fleet.devices])
+    for cluster in sorted(set(clusters.tolist())):
+        own = clusters == cluster
+        known = found[own & ~np.isnan(found)]
+        inside = own[devices] & (counts > 1)
+        spacing = (lengths[inside] / counts[inside]).min(initial=np.inf)
+        usual = float(np.median(known)) if len(known) else spacing
+        found[own & np.isnan(found)] = usual if np.isfinite(usual) else np.nan
+    return np.minimum(found, series.facts().max_interval_seconds * 1000)

@@ -1,0 +1,145 @@
+"""Ask a server all templates of a window, a few at a time, and note which hours went unanswered."""
+
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import numpy as np
+
+from gpuaudit.collect.metrics.store import Series
+from gpuaudit.collect.prometheus.asking import HOUR_MS, Asker, Piece, Question, Row, answers, in_flight
+from gpuaudit.collect.prometheus.errors import QueryError
+from gpuaudit.collect.prometheus.plan import Plan, hour_of, metric_of
+from gpuaudit.collect.prometheus.rollups import LabelSets, Numbers, Points, joined, read
+from gpuaudit.collect.prometheus.spread import Told
+from gpuaudit.knowledge import queries
+from gpuaudit.knowledge.queries import Query
+
+Progress = Callable[[str], None]
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+@dataclass
+class Inquiry:
+    """One server's answers to the plan. `lost` are hours (ms) that an essential question got no answer about."""
+
+    asker: Asker
+    plan: Plan
+    source: str
+    progress: Progress | None = None
+    lost: set[int] = field(default_factory=set)
+    troubles: dict[str, int] = field(default_factory=dict)  # how often, by text
+    sets: LabelSets = field(init=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    def __post_init__(self) -> None:
+        self.sets = LabelSets(self.source)
+
+    def hourly(self, wanted: Sequence[Query], pieces: Sequence[Piece], *, essential: bool) -> dict[str, Points]:
+        """Return hourly values by the name of the template. Pieces are asked for in their order, newest first."""
+        asked = [(query, self.plan.of_piece(query, piece)) for piece in pieces for query in wanted]
+        found: dict[str, list[Points]] = {query.name: [] for query in wanted}
+
+        def work(item: tuple[Query, Question]) -> tuple[str, list[Points]]:
+            return item[0].name, self._points(*item, essential=essential)
+
+        for name, points in self._do(work, asked, f"hours of {wanted[0].name}" if wanted else ""):
+            found[name] += points
+        return {name: joined(parts) for name, parts in found.items()}
+
+    def answered(self, points: Points) -> Points:
+        """Leave out the hours that went unanswered: what is left of them would look like a gap of some devices."""
+        return points.take(~np.isin(points.hours, list(self.lost))) if self.lost else points
+
+    def window(self, wanted: Sequence[Query]) -> dict[tuple[str, str], list[Told]]:
+        """Return statistics of the whole window by field and statistic."""
+
+        def work(query: Query) -> tuple[Query, list[Told]]:
+            told = []
+            for question, rows in self._answered(self.plan.window(query)):
+                points = read(rows, self.sets, metric_of(query.field), name=query.field)
+                told.append(Told(points.codes, points.values, question.piece.range_ms))
+            return query, told
+
+        done = self._do(work, wanted, "the window's percentiles")
+        return {(query.field, query.statistic): told for query, told in done}
+
+    def series(self, wanted: Sequence[tuple[Query, Question]]) -> dict[str, list[Series]]:
+        """Return rows as series with their newest value, by the name of the template."""
+        found: dict[str, list[Series]] = {query.name: [] for query, _ in wanted}
+
+        def work(item: tuple[Query, Question]) -> tuple[str, list[Series]]:
+            query, question = item
+            rows = [row for _, rows in self._answered(question) for row in rows]
+            return query.name, [self._as_series(query.metric, row, question.piece.last) for row in rows]
+
+        for name, rows in self._do(work, wanted, "cards and owners"):
+            found[name] += rows
+        return found
+
+    def counted(self, query: Query) -> dict[str, int]:
+        """Return series by metric, of the inventory."""
+        rows = [row for _, rows in self._answered(self.plan.now(query)) for row in rows]
+        return {row.metric.get("__name__", ""): int(_value(row)) for row in rows}
+
+    def times(self, metric: str, labels: Mapping[str, str], end: int) -> Numbers:
+        """Return the distinct times in ms of one series' raw samples in the hour before `end`."""
+        from gpuaudit.collect.metrics.answers import points
+
+        piece = Piece(end - 1, end - 1, HOUR_MS)
+        question = Question(lambda of, _: self.plan.raw(metric, labels, of.range_ms), piece)
+        rows = [row for _, rows in self._answered(question) for row in rows]
+        _, times, _ = points([row.raw for row in rows[:1]])
+        return np.unique(np.rint(times * 1000).astype(np.int64))
+
+    def _points(self, query: Query, question: Question, *, essential: bool) -> list[Points]:
+        """Return an answer's points; of a question that fails in part, what was answered."""
+        found = []
+        metric, name = query.metric or metric_of(query.field), "" if query.statistic == "count" else query.field
+        for answer in answers(self.asker, question):
+            if isinstance(answer, QueryError):
+                self._note(answer, question.piece if essential else None)
+            else:
+                found.append(read(answer[1], self.sets, metric, name=name if query.field else ""))
+        return found
+
+    def _answered(self, question: Question) -> Iterable[tuple[Question, list[Row]]]:
+        for answer in answers(self.asker, question):
+            if isinstance(answer, QueryError):
+                self._note(answer, None)
+            else:
+                yield answer
+
+    def _note(self, error: QueryError, piece: Piece | None) -> None:
+        with self._lock:
+            text = str(error) or type(error).__name__
+            self.troubles[text] = self.troubles.get(text, 0) + 1
+            if piece is not None:
+                self.lost |= {hour_of(time) for time in range(piece.first, piece.last + 1, piece.range_ms)}
+
+    def _do(self, work: Callable[[T], R], items: Sequence[T], what: str) -> list[R]:
+        done: list[R] = []
+        for result in in_flight(work, items, at_once=queries.limits().in_flight):
+            done.append(result)
+            if self.progress is not None:
+                self.progress(f"{self.source}: {what}, {len(done)} of {len(items)}")
+        return done
+
+    def _as_series(self, metric: str, row: Row, time: int) -> Series:
+        one = Series(metric, row.metric, self.source, sampled=False)
+        one.count, one.first, one.last, one.value = 1, time, time, _value(row)
+        return one
+
+
+def _value(row: Row) -> float:
+    from gpuaudit.collect.metrics.answers import points
+
+    _, _, values = points([row.raw])
+    return float(values[-1]) if len(values) and values[-1] == values[-1] else 0.0
+
+
+def hours_of(pieces: Iterable[Piece]) -> dict[int, int]:
+    """Return the length in ms of the hours that are not full ones, by hour."""
+    return {hour_of(piece.last): piece.range_ms for piece in pieces if piece.range_ms != HOUR_MS}

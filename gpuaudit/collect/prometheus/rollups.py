@@ -1,0 +1,94 @@
+"""Answers → arrays: which series (as a code), which hour, which value. Many points, few objects."""
+
+import sys
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from gpuaudit.collect.metrics.answers import points
+from gpuaudit.collect.metrics.store import Series, blank
+from gpuaudit.collect.prometheus.asking import HOUR_MS, Row
+from gpuaudit.knowledge import series
+
+Numbers = np.ndarray[Any, Any]
+
+
+@dataclass
+class LabelSets:
+    """Numbers the label sets of all answers; the same labels under another metric are the same series."""
+
+    source: str
+    series: list[Series] = field(default_factory=list)
+    _codes: dict[tuple[tuple[str, str], ...], int] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    def code(self, labels: dict[str, str], metric: str) -> int:
+        """Return the number of a label set that a metric was answered with."""
+        key = tuple(sorted(labels.items()))
+        with self._lock:
+            found = self._codes.setdefault(key, len(self.series))
+            if found == len(self.series):
+                kept = {sys.intern(name): sys.intern(value) for name, value in key}
+                self.series.append(Series(metric, kept, self.source, sampled=True))
+        return found
+
+
+@dataclass(frozen=True)
+class Points:
+    """Values by series code and hour (ms of its start); gaps are not in them."""
+
+    codes: Numbers
+    hours: Numbers
+    values: Numbers
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    def take(self, chosen: Numbers) -> "Points":
+        """Return the points of a mask."""
+        return Points(self.codes[chosen], self.hours[chosen], self.values[chosen])
+
+
+NO_POINTS = Points(np.empty(0, np.int32), np.empty(0, np.int64), np.empty(0, np.float32))
+
+
+def joined(parts: Sequence[Points]) -> Points:
+    """Return all points of several answers."""
+    if not parts:
+        return NO_POINTS
+    return Points(
+        np.concatenate([part.codes for part in parts]),
+        np.concatenate([part.hours for part in parts]),
+        np.concatenate([part.values for part in parts]),
+    )
+
+
+def read(rows: Sequence[Row], sets: LabelSets, metric: str, *, name: str = "") -> Points:
+    """Return the points of an answer in the unit of the field, what is no value or out of range left out.
+
+    `name` is the field of the usage tables, "" for a count.
+    """
+    counts, times, values = points([row.raw for row in rows])
+    codes = np.repeat(np.array([sets.code(row.metric, metric) for row in rows], np.int32), counts)
+    good = ~blank(values) & (values >= 0) & np.isfinite(times)
+    if name:
+        values = values * series.scales()[name]
+        if name in series.ratios():
+            good &= values <= 1 + 1e-6
+            values = np.minimum(values, 1.0)
+    hours = np.rint(np.where(good, times, 0) * 1000).astype(np.int64) // HOUR_MS * HOUR_MS
+    return Points(codes[good], hours[good], values[good].astype(np.float32))
+
+
+def starts_of(*columns: Numbers) -> Numbers:
+    """Return where groups begin in columns that are sorted together."""
+    if not len(columns[0]):
+        return np.empty(0, np.int64)
+    changes = np.zeros(len(columns[0]), bool)
+    changes[0] = True
+    for column in columns:
+        changes[1:] |= column[1:] != column[:-1]
+    return np.flatnonzero(changes)
