@@ -40,11 +40,10 @@ class Owners:
         self.of = cache(self._find)
 
     def knows(self, cluster: str, holder: Holder, node: str) -> bool:
-        """Whether a holder is a pod that was listed or that kube-state-metrics recorded."""
-        if holder in (NOBODY_HOLDS, UNKNOWN_HOLDER):
+        """Whether a holder is a listed pod; owner series do not count: they come with the metrics."""
+        if holder in (NOBODY_HOLDS, UNKNOWN_HOLDER) or self._owner_of is None:
             return False
-        listed = self._owner_of is not None and self._owner_of(cluster, holder.namespace, holder.pod, node) is not None
-        return listed or (cluster, "Pod", holder.namespace, holder.pod) in self._parents
+        return self._owner_of(cluster, holder.namespace, holder.pod, node) is not None
 
     def _find(self, cluster: str, holder: Holder, node: str) -> str:
         if holder == NOBODY_HOLDS:

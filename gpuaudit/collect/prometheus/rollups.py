@@ -11,14 +11,14 @@ import numpy as np
 from gpuaudit.collect.metrics.answers import points
 from gpuaudit.collect.metrics.store import Series, blank
 from gpuaudit.collect.prometheus.asking import HOUR_MS, Row
-from gpuaudit.knowledge import series
+from gpuaudit.knowledge import metrics, series
 
 Numbers = np.ndarray[Any, Any]
 
 
 @dataclass
 class LabelSets:
-    """Numbers the label sets of all answers; the same labels under another metric are the same series."""
+    """Numbers the label sets of all answers; a device's labels are the same series under whatever metric they came."""
 
     source: str
     series: list[Series] = field(default_factory=list)
@@ -32,7 +32,8 @@ class LabelSets:
             found = self._codes.setdefault(key, len(self.series))
             if found == len(self.series):
                 kept = {sys.intern(name): sys.intern(value) for name, value in key}
-                self.series.append(Series(metric, kept, self.source, sampled=True))
+                named = metric if metric == series.facts().node.metric else metrics.LADDER[0].name
+                self.series.append(Series(named, kept, self.source, sampled=True))
         return found
 
 
