@@ -47,7 +47,9 @@ def gpuaudit(*arguments: object, cwd: Path | None = None, **environment: str) ->
         text=True,
         encoding="utf-8",
         cwd=cwd or Path(__file__).parents[1],
-        env=known | {"PYTHONIOENCODING": "utf-8"} | environment,
+        env=known
+        | {"PYTHONIOENCODING": "utf-8", "KUBECONFIG": "/no/such/kubeconfig", "HOME": "/no/such/home"}
+        | environment,
         check=False,
     )
 

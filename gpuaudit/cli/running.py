@@ -72,7 +72,8 @@ class Run:
             self.note(f"explain a row: gpuaudit explain 1 --from {kept_as}")
         verdict = judge(report, self.gates, min_coverage=self.config.min_coverage, strict=self.config.strict)
         for reason in verdict.blind:
-            sys.stderr.write(f"gate not evaluable: {printable(reason)}\n")
+            what = "gate not evaluable" if self.gates else "not whole, and --strict asks for that"
+            sys.stderr.write(f"{what}: {printable(reason)}\n")
         for reason in verdict.reached:
             sys.stderr.write(f"gate reached: {printable(reason)}\n")
         raise typer.Exit(verdict.code)
