@@ -56,7 +56,7 @@ def unreadable(path: Path, error: Exception) -> UserError:
 def _parquet(path: Path) -> Table:
     import pyarrow.parquet as pq
 
-    file = pq.ParquetFile(path)
+    file = pq.ParquetFile(path, pre_buffer=False, buffer_size=_BLOCK)
     columns = tuple(file.schema_arrow.names)
     return Table(columns, lambda chosen: file.iter_batches(columns=list(chosen)))
 

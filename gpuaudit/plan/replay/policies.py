@@ -77,6 +77,35 @@ class _Tally:
         )
 
 
+class _Idle:
+    """Gathers the idle gaps, and what each model's instances did."""
+
+    def __init__(self, requests: int, models: int) -> None:
+        self._gaps = np.empty(requests, np.int64)  # there are fewer; what is not written takes no memory
+        self._owners = np.empty(requests, np.int32)
+        self._seen = 0
+        self.busy = 0
+        self.instances, self.busy_by_model = np.zeros(models, np.int64), np.zeros(models)
+
+    def add(self, line: Timeline) -> None:
+        models = len(self.instances)
+        gaps = line.gap[~line.first]
+        here = slice(self._seen, self._seen + len(gaps))
+        self._gaps[here], self._owners[here] = gaps, line.block_model[~line.first]
+        self._seen = here.stop
+        self.busy += exact_sum(line.busy)
+        self.instances += np.bincount(line.block_model[line.first], minlength=models)
+        self.busy_by_model += np.bincount(line.block_model, weights=line.busy, minlength=models)
+
+    @property
+    def gaps(self) -> Nanoseconds:
+        return self._gaps[: self._seen]
+
+    @property
+    def owners(self) -> Codes:
+        return self._owners[: self._seen]
+
+
 def replay(
     arrivals: Arrivals, keep_alives: Sequence[int], *, load: int | None = None, slots: int | None = None
 ) -> Replay:
@@ -85,37 +114,30 @@ def replay(
     Without slots one instance serves any number of requests at once.
     """
     ordered = arrivals.by_model()
-    tallies = [_Tally(keep_alive, len(ordered.arrival), load) for keep_alive in keep_alives]
-    count = len(ordered.names)
-    instances, busy_by_model = np.zeros(count, np.int64), np.zeros(count)
-    busy, gaps, owners = 0, [np.empty(0, np.int64)], [np.empty(0, np.int32)]
+    requests, models = len(ordered.arrival), len(ordered.names)
+    tallies = [_Tally(keep_alive, requests, load) for keep_alive in keep_alives]
+    idle = _Idle(requests, models)
     for rows in ordered.batches():
         line = timeline(ordered, rows, slots)
-        for tally in tallies:
-            tally.add(line)
-        busy += exact_sum(line.busy)
-        instances += np.bincount(line.block_model[line.first], minlength=count)
-        busy_by_model += np.bincount(line.block_model, weights=line.busy, minlength=count)
-        gaps.append(line.gap[~line.first])
-        owners.append(line.block_model[~line.first])
+        for part in (idle, *tallies):
+            part.add(line)
     horizon = int(ordered.end.max()) - int(ordered.arrival.min())
-    idle = np.concatenate(gaps)
-    ends = (_always_on(int(instances.sum()) * horizon, load), _oracle(busy, idle, load))
+    yardsticks = (_always_on(int(idle.instances.sum()) * horizon, load), _oracle(idle.busy, idle.gaps, load))
     return Replay(
-        requests=len(ordered.arrival),
-        models=count,
+        requests=requests,
+        models=models,
         horizon=horizon,
-        busy=busy,
+        busy=idle.busy,
         peak=peak(ordered.arrival, ordered.end),
         load=load,
-        policies=(*(tally.policy(busy) for tally in tallies), *ends),
-        gaps=idle,
-        gap_models=np.concatenate(owners),
+        policies=(*(tally.policy(idle.busy) for tally in tallies), *yardsticks),
+        gaps=idle.gaps,
+        gap_models=idle.owners,
         use=Use(
             names=ordered.names,
-            requests=np.bincount(ordered.model, minlength=count),
-            instances=instances,
-            busy=busy_by_model,
+            requests=np.bincount(ordered.model, minlength=models),
+            instances=idle.instances,
+            busy=idle.busy_by_model,
         ),
     )
 

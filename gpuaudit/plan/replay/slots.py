@@ -13,7 +13,7 @@ import numpy.typing as npt
 from gpuaudit.plan.replay.arrivals import Codes, Nanoseconds
 from gpuaudit.plan.replay.concurrency import at_arrivals
 
-Rows = npt.NDArray[np.int64]
+Rows = npt.NDArray[np.int32]  # positions within the requests that are worked on at once
 
 
 def instances(arrival: Nanoseconds, end: Nanoseconds, model: Codes, slots: int) -> Rows:
@@ -22,7 +22,7 @@ def instances(arrival: Nanoseconds, end: Nanoseconds, model: Codes, slots: int) 
     A request goes to an instance with a free slot, to the one whose last end is the latest: a serving one before the
     most recently idle one; between equals to the one that took a request last. Without any it starts a new one.
     """
-    first = np.flatnonzero(np.diff(model, prepend=-1))
+    first = np.flatnonzero(np.diff(model, prepend=-1)).astype(np.int32)
     found = np.repeat(first, np.diff(np.append(first, len(model))))
     for begin, stop in zip(first.tolist(), np.append(first[1:], len(model)).tolist(), strict=True):
         part = slice(begin, stop)
@@ -35,14 +35,17 @@ def instances(arrival: Nanoseconds, end: Nanoseconds, model: Codes, slots: int) 
 def _one_by_one(arrival: Nanoseconds, end: Nanoseconds, _: int) -> Rows:
     """Match each arrival with the latest end before it that is still unmatched, like brackets."""
     event, is_end = _events(arrival, end)
-    walk = np.cumsum(np.where(is_end, 1, -1))
+    walk = np.cumsum(np.where(is_end, 1, -1), dtype=np.int32)
     idle = walk - np.minimum(np.minimum.accumulate(walk), 0)  # instances idle after each event
-    starts = ~is_end & (np.concatenate(([0], idle[:-1])) == 0)
-    level = np.where(is_end, idle, idle + 1)
-    order = np.flatnonzero(~starts)
-    order = order[np.argsort(level[order], kind="stable")]
+    del walk
+    starts = ~is_end
+    starts[1:] &= idle[:-1] == 0
+    order = np.flatnonzero(~starts).astype(np.int32)
+    level = idle[order] + ~is_end[order]
+    del idle, starts
+    order = order[np.argsort(level, kind="stable")]
     matched = np.flatnonzero(~is_end[order])  # at each level ends and arrivals take turns, an end first
-    before = np.arange(len(arrival))
+    before = np.arange(len(arrival), dtype=np.int32)
     before[event[order[matched]]] = event[order[matched - 1]]
     return _roots(before)
 
@@ -53,7 +56,7 @@ def _events(arrival: Nanoseconds, end: Nanoseconds) -> tuple[Rows, npt.NDArray[n
     At one moment: first the ends of what began before, then requests without duration, each with its end, then the
     other arrivals.
     """
-    rows = np.arange(len(arrival))
+    rows = np.arange(len(arrival), dtype=np.int32)
     lasting = end > arrival
     long, instant = rows[lasting], rows[~lasting]
     ends = long[np.argsort(end[lasting], kind="stable")]
@@ -82,7 +85,7 @@ def _side_by_side(arrival: Nanoseconds, end: Nanoseconds, slots: int) -> Rows:
     started: list[int] = []
     free: list[tuple[int, int, int]] = []  # instances with a free slot: latest end first, then latest request
     serving: list[tuple[int, int]] = []
-    found = np.empty(len(arrivals), np.int64)
+    found = np.empty(len(arrivals), np.int32)
     for row, moment in enumerate(arrivals):
         while serving and serving[0][0] <= moment:
             one = heapq.heappop(serving)[1]

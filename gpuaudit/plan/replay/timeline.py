@@ -37,7 +37,7 @@ def timeline(requests: Arrivals, rows: slice, slots: int | None) -> Timeline:
     Without slots one instance serves all requests of a model.
     """
     arrival, end, model = requests.arrival[rows], requests.end[rows], requests.model[rows]
-    owner: npt.NDArray[np.int64] | Codes = model
+    owner = model
     if slots is not None:
         owner = instances(arrival, end, model, slots)
         order = np.argsort(owner, kind="stable")
