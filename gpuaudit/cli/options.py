@@ -35,6 +35,37 @@ Kubeconfig = Annotated[
         rich_help_panel=SOURCES,
     ),
 ]
+PrometheusUrl = Annotated[
+    str | None,
+    typer.Option(
+        "--prometheus-url",
+        metavar="URL",
+        help="A Prometheus, Thanos, Mimir, VictoriaMetrics or managed one; default: what is found in the cluster.",
+        rich_help_panel=SOURCES,
+    ),
+]
+PrometheusMatch = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--prometheus-match",
+        metavar="MATCHER",
+        help="Only series with this label, for a store of many clusters: 'cluster=\"x\"'. Repeatable.",
+        rich_help_panel=SOURCES,
+    ),
+]
+PrometheusHeader = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--prometheus-header",
+        metavar="'K: V'",
+        help="A header to send: a token, a tenant. Repeatable.",
+        rich_help_panel=SOURCES,
+    ),
+]
+PrometheusCa = Annotated[
+    Path | None,
+    typer.Option("--prometheus-ca", metavar="FILE", help="The certificates to trust, PEM.", rich_help_panel=SOURCES),
+]
 MaxTime = Annotated[
     str | None,
     typer.Option(

@@ -6,6 +6,10 @@ from gpuaudit.cli import options
 def scan(
     context: options.Contexts = None,
     kubeconfig: options.Kubeconfig = None,
+    prometheus_url: options.PrometheusUrl = None,
+    prometheus_match: options.PrometheusMatch = None,
+    prometheus_header: options.PrometheusHeader = None,
+    prometheus_ca: options.PrometheusCa = None,
     input: options.Input = None,
     window: options.Window = None,
     max_time: options.MaxTime = None,

@@ -12,7 +12,7 @@ from gpuaudit.cli.errors import INTERRUPTED
 
 if TYPE_CHECKING:
     from gpuaudit.cluster.snapshot import Snapshot
-    from gpuaudit.collect.kubernetes import Live
+    from gpuaudit.collect.live import Live
     from gpuaudit.config import Config
 
 Note = Callable[[str], None]
@@ -30,7 +30,7 @@ def snapshot_of(config: "Config", *, note: Note, rescue: Path | None = None) -> 
             from gpuaudit.collect.files import collect_files
 
             return collect_files(config.input, now=config.now, window=config.window, progress=progress)
-        from gpuaudit.collect.kubernetes import collect_live
+        from gpuaudit.collect.live import collect_live
 
         live = collect_live(config, progress=progress)
     if live.interrupted:

@@ -1,6 +1,6 @@
 """Inventory and samples → snapshot: one clock, one window, machines and owners joined, coverage said."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime, timedelta
 
@@ -9,17 +9,18 @@ from gpuaudit.cluster.nodes import Cluster, Node, Span
 from gpuaudit.cluster.platform import Metric, Source
 from gpuaudit.cluster.snapshot import Snapshot
 from gpuaudit.cluster.usage import NOBODY, UNKNOWN_OWNER, Usage
-from gpuaudit.cluster.workloads import Pod, Workload
+from gpuaudit.cluster.workloads import Workload
 from gpuaudit.collect.holding_owners import own_by_holdings
 from gpuaudit.collect.inventory import Inventory
 from gpuaudit.collect.machines import join_machines
 from gpuaudit.collect.merging import inventory_of_snapshot, merge
 from gpuaudit.collect.metric_source import foreign, metric_source
-from gpuaudit.collect.metrics.parts import MetricsPart, metrics_part
+from gpuaudit.collect.metrics.parts import MetricsPart, combined, metrics_part
 from gpuaudit.collect.metrics.seen import at
 from gpuaudit.collect.metrics.store import SampleStore
 from gpuaudit.collect.node_merge import Told, merge_hosts
 from gpuaudit.collect.node_usage import usage_of_hosts
+from gpuaudit.collect.pod_workloads import pod_workloads
 from gpuaudit.collect.series_clusters import SeriesClusters
 from gpuaudit.collect.usage_merge import merge_usage
 from gpuaudit.store import canonical
@@ -30,7 +31,10 @@ _PLACED = ("nodes", "workloads", "clusters")  # fields of the inventory that met
 
 @dataclass(frozen=True, kw_only=True)
 class Materials:
-    """All that was read. `homes` is the cluster of a metric file where its folder tells, `names` are the clusters."""
+    """All that was read. `homes` is the cluster of a metric file where its folder tells, `names` are the clusters.
+
+    `measured` is what servers said of metrics, joined and judged already, and `since` when their history begins.
+    """
 
     names: tuple[str, ...]
     inventories: Sequence[Inventory] = ()
@@ -41,6 +45,8 @@ class Materials:
     remarks: Sequence[str] = ()
     sources: Sequence[Source] = ()
     hosts: Sequence[Told] = ()
+    measured: Sequence[MetricsPart] = ()
+    since: datetime | None = None
 
 
 def assemble(materials: Materials, *, now: datetime | None, read_at: datetime, window: timedelta) -> Snapshot:
@@ -96,6 +102,8 @@ def _newest(materials: Materials) -> datetime | None:
 def _window(materials: Materials, taken_at: datetime, newest: datetime, length: timedelta) -> Span:
     """Return the window: as long as there is history, at most `length`; without any, `length`."""
     starts = [one.window.start for one in materials.snapshots]
+    if materials.since is not None:
+        starts.append(max(taken_at - length, materials.since))
     extent = materials.samples.extent()
     history = any(one.sampled and one.first and one.last and one.first < one.last for one in materials.samples)
     if extent and history:
@@ -110,7 +118,7 @@ def _before(time: datetime, length: timedelta) -> datetime:
 
 def _part(materials: Materials, inventory: Inventory, window: Span, taken_at: datetime) -> MetricsPart:
     if not materials.metric_files:
-        return MetricsPart()
+        return combined(materials.measured)
     nodes = tuple(node for node in inventory.nodes if node.listed)
     cluster_of = SeriesClusters(materials.samples, nodes, clusters=materials.names, homes=materials.homes)
     return metrics_part(
@@ -119,25 +127,9 @@ def _part(materials: Materials, inventory: Inventory, window: Span, taken_at: da
         taken_at=taken_at,
         cluster_of=cluster_of,
         nodes=nodes,
-        owner_of=_owner_of(inventory.pods),
+        owner_of=pod_workloads(inventory.pods),
         workloads=[workload.id for workload in inventory.workloads],
     )
-
-
-def _owner_of(pods: Sequence[Pod]) -> Callable[[str, str, str, str], str | None]:
-    """Return what tells the workload of a pod; without a namespace, of the only pod of that name on the node."""
-    exact = {pod.key: pod.workload for pod in pods}
-    placed: dict[tuple[str, str, str], set[str]] = {}
-    for pod in pods:
-        placed.setdefault((pod.cluster, pod.node or "", pod.name), set()).add(pod.workload)
-
-    def owner_of(cluster: str, namespace: str, pod: str, node: str) -> str | None:
-        if namespace:
-            return exact.get((cluster, namespace, pod))
-        found = placed.get((cluster, node, pod), set())
-        return next(iter(found)) if len(found) == 1 else None
-
-    return owner_of
 
 
 def _clusters(listed: Sequence[Cluster], nodes: Sequence[Node], names: Sequence[str]) -> tuple[Cluster, ...]:
@@ -168,7 +160,7 @@ def _metrics(materials: Materials, part: MetricsPart) -> tuple[Metric, ...]:
 
 def _measured(materials: Materials, source: Source) -> list[Source]:
     """Return the metrics' source; a snapshot brings its own, so that none is missing beside one."""
-    return [] if source.status == "absent" and materials.snapshots else [source]
+    return [] if source.status == "absent" and (materials.snapshots or materials.measured) else [source]
 
 
 def _notes(doubled: int, newest: datetime | None, now: datetime | None) -> list[Source]:

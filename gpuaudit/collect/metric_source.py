@@ -38,7 +38,7 @@ def metric_source(part: MetricsPart, files: Sequence[str], remarks: Sequence[str
     status: SourceStatus = "partial" if remarks or not len(devices) else "ok"
     if not len(devices):
         said.append("no GPU was measured")
-    return Source(name=NAME, status=status, detail="; ".join([*said, *remarks]), provides=_facts(part))
+    return Source(name=NAME, status=status, detail="; ".join([*said, *remarks]), provides=facts_of(part))
 
 
 def count_of(number: int, what: str) -> str:
@@ -46,7 +46,7 @@ def count_of(number: int, what: str) -> str:
     return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
-def _facts(part: MetricsPart) -> tuple[str, ...]:
+def facts_of(part: MetricsPart) -> tuple[str, ...]:
     """Return the names of the facts (knowledge.facts) that the metrics give."""
     found = _device_facts(part)
     names = {metric.name for metric in part.metrics}

@@ -24,6 +24,8 @@ def reading(
     headers: Sequence[str] = (),
 ) -> tuple[PrometheusReading, Asker]:
     asker = Asker(direct(url, headers=headers), Deadline(seconds))
-    known = Known(cluster_of=lambda label, source: label or "c", nodes=nodes, owner_of=owner_of, workloads=workloads)
+    known = Known(
+        clusters=lambda sets: lambda label, source: label or "c", nodes=nodes, owner_of=owner_of, workloads=workloads
+    )
     window = Span(start=start, end=start + timedelta(hours=hours))
     return read_prometheus(asker, window=window, known=known, matchers=matchers), asker

@@ -1,6 +1,6 @@
 """All samples → the parts of a snapshot that metrics give: usage tables, cards, presence of nodes, inventory."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -78,6 +78,29 @@ def metrics_part(
         history=bool(usage.devices["interval_seconds"].notna().any()),
         join_ratio=join_ratio(placed, holders, owners, places),
         unplaced_series=sum(is_device(one) for one in store) - len(placed),
+    )
+
+
+def combined(parts: Sequence[MetricsPart]) -> MetricsPart:
+    """Return the parts of several clusters as one; the join ratio is the worst."""
+    if len(parts) <= 1:
+        return parts[0] if parts else MetricsPart()
+    import pandas as pd
+
+    ratios = [part.join_ratio for part in parts if part.join_ratio is not None]
+    return MetricsPart(
+        usage=Usage(
+            hourly=conform_hourly(pd.concat([part.usage.hourly for part in parts])),
+            devices=conform_devices(pd.concat([part.usage.devices for part in parts])),
+        ),
+        cards={key: value for part in parts for key, value in part.cards.items()},
+        present={key: value for part in parts for key, value in part.present.items()},
+        heard={key: value for part in parts for key, value in part.heard.items()},
+        metrics=tuple(metric for part in parts for metric in part.metrics),
+        attributed=any(part.attributed for part in parts),
+        history=any(part.history for part in parts),
+        join_ratio=min(ratios, default=None),
+        unplaced_series=sum(part.unplaced_series for part in parts),
     )
 
 

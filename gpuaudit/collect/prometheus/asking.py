@@ -1,5 +1,6 @@
 """Ask one Prometheus: few requests at a time, patient when it is busy, in pieces when a question is too heavy."""
 
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -112,6 +113,7 @@ class Asker:
     requests: int = 0
     received: int = 0
     halved: int = 0
+    most_steps: int = sys.maxsize  # that a question may have: what the server found too long, halved
     gone: QueryError | None = None  # the server cannot be reached any more: nobody needs to ask
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
@@ -181,21 +183,30 @@ class Asker:
             self.received += received
             self.halved += halved
 
-    def note_halved(self) -> None:
-        """Count a question that had to be cut."""
+    def note_halved(self, piece: Piece) -> None:
+        """Remember a question that had to be cut."""
         self._count(halved=1)
+        if not piece.whole and piece.steps > 1:
+            with self._lock:
+                self.most_steps = min(self.most_steps, max(1, piece.steps // 2))
 
 
 def answers(asker: Asker, question: Question) -> Iterator[tuple[Question, list[Row]] | QueryError]:
-    """Yield the answer, or those to smaller questions as often as the server finds it too much, or what went wrong."""
+    """Yield the answer, or those to smaller questions as often as the server finds it too much, or what went wrong.
+
+    What the server once found too long is not tried again: later questions begin with shorter times.
+    """
     work = [(question, 0)]
     while work:
         asked, depth = work.pop()
+        if not asked.piece.whole and asked.piece.steps > asker.most_steps:
+            work += [(one, depth) for one in reversed(asked.smaller())]
+            continue
         try:
             rows = asker.rows(asked.text, asked.piece)
         except TooMuchError as error:
             smaller = asked.smaller() if depth < queries.limits().halvings else []
-            asker.note_halved()
+            asker.note_halved(asked.piece)
             work += [(one, depth + 1) for one in reversed(smaller)]
             if not smaller:
                 yield error
@@ -207,14 +218,17 @@ def answers(asker: Asker, question: Question) -> Iterator[tuple[Question, list[R
 
 def in_flight(work: Callable[[T], R], items: Iterable[T], *, at_once: int) -> Iterator[R]:
     """Do the work of all items, a few at a time, and yield what comes of each in order."""
-    with ThreadPoolExecutor(max_workers=at_once) as pool:
-        waiting = []
+    pool = ThreadPoolExecutor(max_workers=at_once)
+    waiting = []
+    try:
         for item in items:
             waiting.append(pool.submit(work, item))
             if len(waiting) >= at_once:
                 yield waiting.pop(0).result()
         while waiting:
             yield waiting.pop(0).result()
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)  # Ctrl-C must not wait for an answer
 
 
 def _seconds(ms: int) -> str:

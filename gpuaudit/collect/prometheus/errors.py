@@ -24,7 +24,7 @@ class BusyError(QueryError):
 
 
 class RefusedError(QueryError):
-    """401, 403, a login page: the credentials or the way there are wrong; nothing else will work."""
+    """401, 403, a login page, a proxy with nobody behind it: the way there is wrong; nothing else will work."""
 
 
 class GoneError(QueryError):
@@ -36,7 +36,8 @@ class OutOfTimeError(QueryError):
 
 
 class _Answer(msgspec.Struct):
-    status: str = ""
+    kind: str = ""  # "Status": the API server itself answered, nobody behind its proxy did
+    message: str = ""
     errorType: str = ""  # noqa: N815 - the API's own name
     error: str = ""
 
@@ -44,9 +45,9 @@ class _Answer(msgspec.Struct):
 def failure(status: int, body: bytes, *, retry_after: str | None = None) -> QueryError:
     """Return what an answer without success means. Bodies are JSON, HTML or plain text, and hostile."""
     trouble = queries.trouble()
-    said = _said(body)
+    said, nobody = _said(body)
     text = f"{status} {said}".strip()
-    if status in (401, 403, 407) or 300 <= status < 400:
+    if status in (401, 403, 407) or 300 <= status < 400 or (nobody and status != 429):
         return RefusedError(text)
     if re.search(trouble.never_text, said):
         return QueryError(text)
@@ -57,14 +58,16 @@ def failure(status: int, body: bytes, *, retry_after: str | None = None) -> Quer
     return QueryError(text)
 
 
-def _said(body: bytes) -> str:
-    """Return the error of an answer, or the first line of a text, short and printable."""
+def _said(body: bytes) -> tuple[str, bool]:
+    """Return the error of an answer, or a text's beginning, printable; and whether an API server says it."""
+    nobody = False
     try:
         answer = msgspec.json.decode(body[:100_000], type=_Answer)
-        text = f"{answer.errorType}: {answer.error}".strip(": ")
+        nobody = answer.kind == "Status"
+        text = answer.message if nobody else f"{answer.errorType}: {answer.error}".strip(": ")
     except (msgspec.DecodeError, RecursionError):
         text = re.sub(r"<[^>]*>", " ", body[:2000].decode("utf-8", "replace"))
-    return " ".join("".join(sign if sign.isprintable() else " " for sign in text).split())[:200]
+    return " ".join("".join(sign if sign.isprintable() else " " for sign in text).split())[:200], nobody
 
 
 def _seconds(text: str | None) -> float | None:

@@ -1,6 +1,6 @@
 """Label sets → devices and owners as numbers: what the arrays of an answer are grouped by."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,9 +31,12 @@ class Fleet:
     placed: tuple[tuple[Series, Device], ...]
 
 
-def fleet(label_sets: Sequence[Series], places: Places, holders: Holders, owners: Owners) -> Fleet:
-    """Return the fleet that the label sets, by code, are about."""
-    placed = [places.device(one) for one in label_sets]
+def fleet(
+    label_sets: Sequence[Series], places: Places, holders: Holders, owners: Owners, *, only: Collection[str] = ()
+) -> Fleet:
+    """Return the fleet that the label sets, by code, are about; with `only`, no devices of other clusters."""
+    told = [places.device(one) for one in label_sets]
+    placed = [device if device and (not only or device.cluster in only) else None for device in told]
     devices = {(device.cluster, device.id): device for device in placed if device is not None}
     device_of = _Numbers()
     for key in sorted(devices):

@@ -1,6 +1,6 @@
 """One Prometheus over a window → what metrics say (MetricsPart): the same as from files, read as roll-ups."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -27,18 +27,24 @@ from gpuaudit.collect.prometheus.usage import UsageMaker, template
 from gpuaudit.knowledge import metrics, queries, series
 from gpuaudit.knowledge.queries import Flavour
 
+INVENTORY = ("inventory-devices", "inventory-others")
 MAX_SCRAPERS = 4  # whose interval is measured of raw samples
 COUNTED = ("sm_active", "gr_engine_active", "gpu_util", "memory")  # what can tell that a device was sampled, best first
 
 
 @dataclass(frozen=True, kw_only=True)
 class Known:
-    """What Kubernetes says, to join the metrics to (see metrics.parts.metrics_part)."""
+    """What Kubernetes says, to join the metrics to (see metrics.parts.metrics_part).
 
-    cluster_of: ClusterOf
+    `clusters` makes of a server's device series what names the cluster of each. A server with devices of no cluster
+    in `only` is joined to nothing.
+    """
+
+    clusters: Callable[[Sequence[Series]], ClusterOf]
     nodes: Collection[Node] = ()
     owner_of: OwnerOf | None = None
     workloads: Collection[str] = ()
+    only: Collection[str] = ()  # clusters; a shared store's others are left out
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,10 +100,12 @@ def _probe(asker: Asker, hours: Hours, matchers: Sequence[str]) -> tuple[Dialect
     every = Dialect(_every_label(), tuple(matchers), metrics.device_fields().gpu_util.metric)
     inquiry = Inquiry(asker, Plan(every, hours, chunk_hours=1), asker.transport.name)
     counted: dict[str, int] = {}
-    for name in ("inventory-devices", "inventory-others"):
+    for name in INVENTORY:
         counted |= inquiry.counted(queries.named(name))
     if asker.gone is not None:
         raise asker.gone
+    if sum(inquiry.troubles.values()) == len(INVENTORY):  # neither was answered
+        raise QueryError(next(iter(inquiry.troubles)))
     sampled = {name: counted.get(name, 0) for name, feed in series.sampled().items() if feed != "node"}
     holding = max(sampled, key=lambda name: sampled[name]) if any(sampled.values()) else every.holding
     named = f'__name__=~"{"|".join(sampled)}"'
@@ -133,10 +141,12 @@ def _read(
     listed = inquiry.hourly([queries.named("nodes")], pieces, essential=False)["nodes"]
     states, owned = _states(inquiry), _owner_series(inquiry)
     sets = inquiry.sets.series
-    places = Places([*sets, *states], known.cluster_of, known.nodes)
-    owners = Owners(owned, cluster_of=known.cluster_of, owner_of=known.owner_of, workloads=known.workloads)
+    devices = [one for one in sets if is_device(one)]
+    cluster_of = known.clusters(devices)
+    places = Places([*sets, *states], cluster_of, known.nodes)
+    owners = Owners(owned, cluster_of=cluster_of, owner_of=known.owner_of, workloads=known.workloads)
     holders = Holders(sets)
-    found = fleet(sets, places, holders, owners)
+    found = fleet(sets, places, holders, owners, only=known.only)
     chosen = measure(found, counts)
     base = inquiry.answered(base_counts(found, chosen, counts))
     told = _spacings(inquiry, found, chosen, base)
@@ -153,8 +163,8 @@ def _read(
         metrics=_inventory(inquiry.source, counted, sampled, chosen),
         attributed=bool((usage.devices["owner"] != UNKNOWN_OWNER).any()),
         history=bool(len(usage.hourly)),
-        join_ratio=join_ratio(sampled, holders, owners, places),
-        unplaced_series=sum(is_device(one) for one in sets) - len(found.placed),
+        join_ratio=join_ratio(sampled, holders, owners, places) if sampled or not (devices and known.only) else 0.0,
+        unplaced_series=sum(places.device(one) is None for one in devices),
     )
     return part, _since(usage)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from gpuaudit.collect.prometheus.rollups import Numbers
 
 QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 OTHERS = {"dram_p95": ("dram", "p95"), "power_p95_watts": ("power", "p95"), "memory_p99_mib": ("memory", "p99")}
+_SIDES: tuple[Literal["left"], Literal["right"]] = ("left", "right")
 Pair = tuple[int, int]  # positions of device and owner
 
 
@@ -92,13 +94,15 @@ def _mixture(rows: Sequence[_Known], highest: float) -> dict[str, float]:
     ]
     points = np.unique(np.concatenate([curve for _, curve in curves]))
     total = sum(weight for weight, _ in curves)
-    below = sum(weight * _level(points, curve, levels) for weight, curve in curves) / total
-    return {f"util_{name}": float(np.interp(level, below, points)) for name, level in QUANTILES.items()}
+    reached = [sum(weight * _level(points, curve, levels, side) for weight, curve in curves) / total for side in _SIDES]
+    below = np.stack(reached, axis=1).ravel()  # a value that many samples have is a jump
+    twice = np.repeat(points, 2)
+    return {f"util_{name}": float(np.interp(level, below, twice)) for name, level in QUANTILES.items()}
 
 
-def _level(points: Numbers, curve: Numbers, levels: Numbers) -> Numbers:
-    """Return which part of a curve lies at or below each point."""
-    place = np.searchsorted(curve, points, side="right")
+def _level(points: Numbers, curve: Numbers, levels: Numbers, side: Literal["left", "right"]) -> Numbers:
+    """Return which part of a curve lies below each point, or (side right) below and at it."""
+    place = np.searchsorted(curve, points, side=side)
     low, high = np.clip(place - 1, 0, len(curve) - 1), np.clip(place, 0, len(curve) - 1)
     width = curve[high] - curve[low]
     inside = np.divide(points - curve[low], width, out=np.zeros(len(points)), where=width > 0)

@@ -14,6 +14,7 @@ from gpuaudit.collect.kubernetes.connection import Connection, connections
 from gpuaudit.collect.kubernetes.deadline import Deadline
 from gpuaudit.collect.kubernetes.reading import Reading, read_cluster
 from gpuaudit.collect.kubernetes.told import source_of, status_of
+from gpuaudit.collect.prometheus.live import Audited, Measured, measure
 from gpuaudit.config import Config
 from gpuaudit.errors import UserError
 
@@ -35,25 +36,50 @@ def collect_live(config: Config, *, progress: Progress | None = None) -> Live:
     """
     started = datetime.now(UTC).replace(microsecond=0)
     found = connections(config.context, config.kubeconfig)
-    readings = _readings(found, config, progress)
+    whole = Deadline(config.max_time.total_seconds())
+    readings = _readings(found, config, whole, progress)
     alone = len(found) == 1
     inventories = [reading.builder.finish() for reading in readings]
     told = [source_of(reading, one, alone=alone) for reading, one in zip(readings, inventories, strict=True)]
     if all(source.status == "failed" for source in told):
         raise _nothing(readings[0], told[0])
     kept, sources = _of_use(readings, inventories, told)
+    interrupted = any(reading.interrupted for reading in readings)
+    end = config.now or started
+    measured = Measured(interrupted=interrupted)
+    if not interrupted:
+        measured = measure(config, _audited(readings, kept), end=end, deadline=whole, progress=progress)
     materials = Materials(
         names=tuple(sorted(cluster.name for one in kept for cluster in one.clusters)),
         inventories=kept,
-        sources=sources,
+        sources=[*sources, *measured.sources],
+        measured=measured.parts,
+        since=measured.since,
     )
-    snapshot = assemble(materials, now=config.now or started, read_at=started, window=config.window)
-    return Live(snapshot, interrupted=any(reading.interrupted for reading in readings))
+    snapshot = assemble(materials, now=end, read_at=started, window=config.window)
+    return Live(snapshot, interrupted=measured.interrupted)
 
 
-def _readings(found: Sequence[Connection], config: Config, progress: Progress | None) -> list[Reading]:
+def _audited(readings: Sequence[Reading], kept: Sequence[Inventory]) -> list[Audited]:
+    """Return the clusters that are audited, each with the way to it."""
+    ways = {reading.connection.cluster: reading.connection for reading in readings}
+    return [
+        Audited(
+            connection=ways[cluster.name],
+            name=cluster.name,
+            nodes=inventory.nodes,
+            pods=inventory.pods,
+            workloads=inventory.workloads,
+            services=inventory.services,
+        )
+        for inventory in kept
+        for cluster in inventory.clusters
+        if cluster.name in ways
+    ]
+
+
+def _readings(found: Sequence[Connection], config: Config, whole: Deadline, progress: Progress | None) -> list[Reading]:
     """Read the clusters one after the other; each may take its part of the time that is left."""
-    whole = Deadline(config.max_time.total_seconds())
     readings: list[Reading] = []
     for number, connection in enumerate(found):
         part = Deadline(whole.remaining / (len(found) - number))
