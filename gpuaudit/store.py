@@ -46,6 +46,7 @@ _DAMAGE = (  # what zipfile raises on bytes that are no zip, or no longer one
     NotImplementedError,
     EOFError,
     RuntimeError,
+    IndexError,
     ValueError,
     OSError,
 )
@@ -214,7 +215,7 @@ def _check_members(archive: zipfile.ZipFile, name: str) -> None:
     if len(members) > MAX_MEMBERS or len({member.filename for member in members}) < len(members):
         raise damaged(name, "too many members, or one stands twice")
     for member in members:
-        if Path(member.filename).name != member.filename or "\\" in member.filename or member.is_dir():
+        if not member.filename or Path(member.filename).name != member.filename or "\\" in member.filename:
             raise damaged(name, f"member {member.filename!r} is a path")
         if stat.S_ISLNK(member.external_attr >> 16) or member.flag_bits & 0x1:
             raise damaged(name, f"member {member.filename!r} is a link or encrypted")
