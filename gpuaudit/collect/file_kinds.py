@@ -27,7 +27,7 @@ NOT_READ = {  # recognised, not read: what a person can do
     FileKind.NCCL_LOG: "an NCCL log: this version does not read it yet",
     FileKind.REPORT: "a report, not a snapshot: give the file that --save wrote",
     FileKind.TABLE: "kubectl's table: write it with -o json or -o yaml",
-    FileKind.NVIDIA_SMI_TEXT: "nvidia-smi's text: this version does not read it",
+    FileKind.NVIDIA_SMI_TEXT: "nvidia-smi's text: write it with nvidia-smi -q -x",
     FileKind.EMPTY: "the file is empty",
     FileKind.UNKNOWN: "not a kind of file that is read",
 }

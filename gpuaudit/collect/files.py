@@ -138,6 +138,6 @@ def _failures(intake: Intake) -> list[Source]:
         found.append(Source(name="other files", status="failed", detail=f"{left} more could not be read"))
     for reason, names in sorted(intake.passed_over.items()):
         named = ", ".join(sorted(names)[:MAX_NAMED]) + (", …" if len(names) > MAX_NAMED else "")
-        detail = f"{count_of(len(names), 'file')} passed over, {reason}: {named}"
+        detail = f"{count_of(len(names), 'file')} passed over ({reason}): {named}"
         found.append(Source(name="files in folders", status="absent", detail=detail))
     return found

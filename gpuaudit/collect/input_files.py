@@ -97,15 +97,20 @@ def read_head(file: InputFile) -> bytes:
         return stream.read(HEAD_BYTES)
 
 
-def read_whole(file: InputFile) -> bytes:
-    """Return all bytes of a file, unpacked, as valid UTF-8. UnreadableError when they are too many."""
+def read_bytes(file: InputFile) -> bytes:
+    """Return all bytes of a file, unpacked. UnreadableError when they are too many."""
     with open_bytes(file) as stream:
         chunks, size = [], 0
         while chunk := stream.read(1 << 22):
             size += len(chunk)
             _check_size(file, size)
             chunks.append(chunk)
-    return _whole_utf8(to_utf8(b"".join(chunks)))
+    return b"".join(chunks)
+
+
+def read_whole(file: InputFile) -> bytes:
+    """Return all text of a file, unpacked, as valid UTF-8. UnreadableError when it is too long."""
+    return _whole_utf8(to_utf8(read_bytes(file)))
 
 
 def _whole_utf8(content: bytes) -> bytes:

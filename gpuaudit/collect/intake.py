@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from io import BytesIO
 from pathlib import PurePath
 from typing import BinaryIO, cast
 
@@ -11,7 +12,7 @@ from gpuaudit.cluster.snapshot import Snapshot
 from gpuaudit.collect.builder import InventoryBuilder
 from gpuaudit.collect.decode import MalformedError
 from gpuaudit.collect.file_kinds import NOT_READ, FileKind
-from gpuaudit.collect.input_files import InputFile, UnreadableError, open_text, read_whole
+from gpuaudit.collect.input_files import InputFile, UnreadableError, open_text, read_bytes, read_whole
 from gpuaudit.collect.metrics.exposition import Tally
 from gpuaudit.collect.metrics.store import SampleStore
 from gpuaudit.collect.node_documents import read_documents
@@ -58,10 +59,12 @@ class Intake:
     def load(self, file: InputFile) -> Snapshot | None:
         """Read a snapshot; one that is none, damaged or of another version is noted."""
         try:
-            return store.load(file.path)
+            return store.load_stream(BytesIO(read_bytes(file)), name=file.name)
         except UserError as error:
             self.failed.append((file.name, f"{error.message}; {error.hint}"))
-            return None
+        except UnreadableError as error:
+            self.failed.append((file.name, str(error)))
+        return None
 
     @property
     def anything(self) -> bool:
