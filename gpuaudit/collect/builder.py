@@ -99,6 +99,11 @@ class InventoryBuilder:
         return frozenset(self._state.uids)
 
     @property
+    def broken(self) -> int:
+        """How many objects could not be read."""
+        return self._state.broken
+
+    @property
     def newest(self) -> datetime | None:
         """Newest time within any object so far."""
         return self._state.newest

@@ -96,7 +96,7 @@ class Head(Part):
     def __str__(self) -> str:
         """Return Kind/namespace/name."""
         names = (self.kind, self.metadata.get("namespace"), self.metadata.get("name"))
-        return "/".join(str(name)[:253] for name in names if name) or "an object"
+        return "/".join(str(name)[:253] for name in names if name) or "an object without a name"
 
 
 @dataclass
@@ -179,7 +179,7 @@ def _take_raw(raw: msgspec.Raw, inherited: Kind, decoded: Decoded) -> None:
         kind = split_kind(head.api_version, head.kind) if head.kind else inherited
         decoded.objects.append((kind, _decoder(TYPES.get(kind, Custom)).decode(raw)))
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-        decoded.fail(str(head) if head.metadata else "an object", error)
+        decoded.fail(str(Head(kind=head.kind or inherited[1], metadata=head.metadata)), error)
 
 
 def _take_tree(tree: object, decoded: Decoded) -> None:

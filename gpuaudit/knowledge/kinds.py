@@ -23,14 +23,33 @@ class ReadKind(Entry, frozen=True, kw_only=True):
     endpoint_fields: tuple[str, ...] = ()  # of each element of a list in `fields`
 
 
+class Subresource(Entry, frozen=True):
+    """What is read through an object, beside lists: its name and verb as a role has them, and what for."""
+
+    group: str
+    name: str
+    verb: str
+    why: str
+
+
 class _File(Entry, frozen=True):
     kind: tuple[ReadKind, ...]
+    subresource: tuple[Subresource, ...]
 
 
 @cache
+def _file() -> _File:
+    return read_toml("kinds", _File)
+
+
 def all_kinds() -> tuple[ReadKind, ...]:
     """Return every kind, in the order of the table."""
-    return read_toml("kinds", _File).kind
+    return _file().kind
+
+
+def subresources() -> tuple[Subresource, ...]:
+    """Return what is read through objects."""
+    return _file().subresource
 
 
 def find(group: str, kind: str) -> ReadKind | None:

@@ -1,13 +1,13 @@
 """The role that reading a cluster needs: exactly the kinds that are listed, and nothing else."""
 
 from gpuaudit import __version__
-from gpuaudit.knowledge.kinds import all_kinds
+from gpuaudit.knowledge.kinds import all_kinds, subresources
 from gpuaudit.manifests.rendering import render
 
 
 def rbac() -> str:
     """Return namespace, service account, cluster role and binding."""
-    return render("rbac.yaml.j2", version=__version__, groups=plurals_by_group())
+    return render("rbac.yaml.j2", version=__version__, groups=plurals_by_group(), through=subresources())
 
 
 def plurals_by_group() -> dict[str, list[str]]:

@@ -4,34 +4,30 @@ import gzip
 import json
 from collections import Counter
 from functools import cache
-from pathlib import Path
 from typing import Any
 
-import pytest
-
+from gpuaudit.cluster.snapshot import Snapshot
 from gpuaudit.cluster.workloads import Pod
 from gpuaudit.collect.builder import InventoryBuilder
 from gpuaudit.collect.inventory import Inventory
-
-LAB = Path(__file__).resolve().parents[2].parent / "shared" / "lab"
-pytestmark = pytest.mark.skipif(not LAB.is_dir(), reason="the recorded cluster is not beside the checkout")
+from tests.kubernetes.replay import capture, names
 
 
 @cache
 def truth() -> dict[str, Any]:
-    return json.loads((LAB / "inventory.json").read_text())
+    return json.loads(capture("inventory.json"))
 
 
 @cache
 def dump() -> Inventory:
     builder = InventoryBuilder("lab")
-    for path in sorted((LAB / "dump").iterdir()):
-        content = path.read_bytes()
-        builder.add_text(gzip.decompress(content) if path.suffix == ".gz" else content)
+    for name in names("dump/"):
+        content = capture(name)
+        builder.add_text(gzip.decompress(content) if name.endswith(".gz") else content)
     return builder.finish()
 
 
-def requested(inventory: Inventory) -> Counter[tuple[str | None, str]]:
+def requested(inventory: Inventory | Snapshot) -> Counter[tuple[str | None, str]]:
     """Devices asked for by pods bound to a node that have not ended."""
     found: Counter[tuple[str | None, str]] = Counter()
     for pod in inventory.pods:
@@ -41,7 +37,7 @@ def requested(inventory: Inventory) -> Counter[tuple[str | None, str]]:
     return found
 
 
-def check_nodes(inventory: Inventory) -> None:
+def check_nodes(inventory: Inventory | Snapshot) -> None:
     """Every node's cards, place and resources are as known."""
     asked = requested(inventory)
     nodes = {node.name: node for node in inventory.nodes}
@@ -110,22 +106,27 @@ def known_root(workload: str) -> str:
     )
 
 
-def test_workloads_equal_the_known_counts() -> None:
+def check_workloads(inventory: Inventory | Snapshot, cluster: str) -> None:
+    """Every workload asks for, holds and waits for as much as known, its pods are in the known states."""
     expected: dict[tuple[str, str], Counter[str]] = {}
     for row in truth()["workloads"]:
         counts = expected.setdefault((known_root(row["workload"]), row["resource"]), Counter())
         counts.update({key: row[key] for key in ("pods", "requested", "holding", "pending")} | row["states"])
     found: dict[tuple[str, str], Counter[str]] = {}
-    for pod in dump().pods:
+    for pod in inventory.pods:
         for holding in pod.holdings:
             if holding.kind != "dra":  # counted apart
-                counts = found.setdefault((pod.workload.removeprefix("lab/"), holding.resource), Counter())
+                counts = found.setdefault((pod.workload.removeprefix(f"{cluster}/"), holding.resource), Counter())
                 pending = 0 if pod.node or pod.ended else holding.count
                 counts.update(
                     {"pods": 1, "requested": holding.count, "holding": holding.count * pod.holds, "pending": pending}
                 )
                 counts[state(pod)] += 1
     assert {key: +counts for key, counts in found.items()} == {key: +counts for key, counts in expected.items()}
+
+
+def test_workloads_equal_the_known_counts() -> None:
+    check_workloads(dump(), "lab")
 
 
 def test_the_dra_pod_holds_one_of_four_cards() -> None:

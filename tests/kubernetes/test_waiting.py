@@ -87,6 +87,15 @@ def test_a_volcano_group_without_pods_waits_by_its_least_resources() -> None:
     assert waits(job, running) == []
 
 
+def test_a_volcano_group_and_its_pods_count_once_also_without_an_owner() -> None:
+    job = thing("Job", "train", "batch.volcano.sh/v1alpha1", spec={})
+    group = thing("PodGroup", "train", "scheduling.volcano.sh/v1beta1", status={"phase": "Inqueue"})
+    group["spec"] = {"minMember": 2, "minResources": {"nvidia.com/gpu": "8"}}
+    meta = {"annotations": {"scheduling.k8s.io/group-name": "train"}, "ownerReferences": [owned_by(job)]}
+    first = pod("train-0", node_name=None, requests=GPU, meta=meta)
+    assert [row[:3] for row in waits(job, group, first)] == [("c/VolcanoJob/team/train", "nvidia.com/gpu", 4.0)]
+
+
 def test_cpu_work_that_waits_is_not_reported() -> None:
     assert waits(pod(node_name=None, requests={"cpu": "4"})) == []
 

@@ -32,7 +32,7 @@ from gpuaudit.collect.objects.holdings import (
 from gpuaudit.collect.objects.nodes import node_record
 from gpuaudit.collect.objects.owners import Root
 from gpuaudit.collect.objects.systems import ControllerFacts
-from gpuaudit.knowledge import gpus, kubernetes, mig
+from gpuaudit.knowledge import gpus, kinds, kubernetes, mig
 
 
 @dataclass(frozen=True)
@@ -50,11 +50,7 @@ def inventory_of(state: Gathered) -> Inventory:
     pods, groups = _pods(state, nodes, devices)
     loads = tuple(state.fold.loads())
     records = _with_loads(state, nodes, pods, loads)
-    for facts in state.kept.all_values("facts ", ControllerFacts):
-        state.systems.add_controller(facts)
-    state.systems.add_crds(state.crds, state.groups)
-    state.systems.add_nodes(records)
-    note_provider_managed(state.systems, records, state.crds | state.groups)
+    _add_evidence(state, records)
     return Inventory(
         clusters=(cluster_record(state, records),),
         nodes=tenant_nodes(pods, nodes) if state.tenant else records,
@@ -81,6 +77,20 @@ def inventory_of(state: Gathered) -> Inventory:
         newest=state.newest,
         notes=notes(state),
     )
+
+
+def _add_evidence(state: Gathered, nodes: tuple[Node, ...]) -> None:
+    """Tell the systems what was seen of them, the strongest evidence first and in a fixed order."""
+    for facts in state.kept.all_values("facts ", ControllerFacts):
+        state.systems.add_controller(facts)
+    for item in state.kept.all_values("custom ", CustomObject):
+        how = kinds.find(item.api_group, item.kind)
+        if how:
+            state.systems.add_custom(item.api_group, item.kind, how.plural, item.name)
+    state.systems.add_schedulers()
+    state.systems.add_nodes(nodes)
+    state.systems.add_crds(state.crds, state.groups)
+    note_provider_managed(state.systems, nodes, state.crds | state.groups)
 
 
 def _autoscalers(state: Gathered) -> tuple[Autoscaler, ...]:

@@ -188,7 +188,6 @@ def _take_custom(state: Gathered, kind: Kind, item: Object) -> None:
         return
     if not state.kept.wants(table, item.metadata):
         return
-    state.systems.add_custom(kind[0], kind[1], how.plural, item.metadata.name)
     queue = queue_record(*kind, item, cluster=state.cluster)
     if queue:
         state.kept.put("queues", _qualified(kind, item), queue)

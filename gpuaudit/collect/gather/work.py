@@ -10,13 +10,23 @@ from gpuaudit.collect.gather.state import Gathered, KeptQueued, KeptWorkload
 from gpuaudit.collect.kubernetes_types import Meta
 from gpuaudit.collect.objects.waiting import Queued, waiting_pods, with_queues
 from gpuaudit.collect.objects.workloads import unlisted_workload, with_pods
+from gpuaudit.knowledge import kubernetes
 
 
 def waiting(state: Gathered, pods: Iterable[Pod]) -> tuple[Waiting, ...]:
     """Return the GPU work that waits, each once."""
     messages = {key: kept.message for key, kept in state.pods.items()}
-    queued = [_queued(state, row) for row in state.kept.values("queued", KeptQueued)]
-    return with_queues(waiting_pods(pods, messages), queued, cluster=state.cluster)
+    found = tuple(pods)
+    groups = _groups(found)
+    queued = [_queued(state, row, groups) for row in state.kept.values("queued", KeptQueued)]
+    return with_queues(waiting_pods(found, messages), queued, cluster=state.cluster)
+
+
+def _groups(pods: Iterable[Pod]) -> Mapping[tuple[str, str], str]:
+    """Return whose the pods of each gang are, by namespace and name of the PodGroup that they name."""
+    keys = kubernetes.queues().pod_groups
+    named = ((pod, kubernetes.first(pod.annotations, keys) or kubernetes.first(pod.labels, keys)) for pod in pods)
+    return {(pod.namespace, name): pod.workload for pod, name in named if name}
 
 
 def workloads(state: Gathered, groups: Mapping[str, list[Pod]]) -> tuple[Workload, ...]:
@@ -42,10 +52,12 @@ def _is_root(state: Gathered, kept: KeptWorkload) -> bool:
     return not state.owners.owned(kept.uid)
 
 
-def _queued(state: Gathered, row: KeptQueued) -> Queued:
-    """Name the workload behind a queue's object: its root owner, else whom it is named for, else itself."""
+def _queued(state: Gathered, row: KeptQueued, groups: Mapping[tuple[str, str], str]) -> Queued:
+    """Name the workload behind a queue's object: its root owner, its pods', whom it is named for, else itself."""
     root = state.owners.root_of(row.group, row.kind, row.meta)
-    named = _named_job(state, row.meta) if root.kind == row.kind else None
+    named = None
+    if root.kind == row.kind:
+        named = groups.get((row.meta.namespace, row.meta.name)) or _named_job(state, row.meta)
     return replace(row.queued, workload=named or root.id(state.cluster))
 
 

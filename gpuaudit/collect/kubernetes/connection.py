@@ -100,7 +100,7 @@ def _kubeconfig_client(context: str, kubeconfig: Path | None) -> Any:
                 client_configuration=settings,
                 persist_config=False,
             )
-        except (config.ConfigException, OSError, ValueError, KeyError, TypeError) as error:
+        except Exception as error:  # whatever a broken file makes the client raise
             raise UserError(f"context {context!r} cannot be used: {_line(error)}", hint=_EXPIRED) from error
     if said and not settings.api_key and not settings.cert_file:
         raise UserError(f"context {context!r} gives no credentials: {said[0]}", hint=_EXPIRED)
@@ -145,7 +145,7 @@ def _known_contexts(kubeconfig: Path | None) -> tuple[list[dict[str, Any]], dict
         found, current = config.list_kube_config_contexts(  # type: ignore[no-untyped-call]
             config_file=str(kubeconfig) if kubeconfig else None
         )
-    except (config.ConfigException, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except Exception as error:  # whatever a broken file makes the client raise
         if kubeconfig is None and not _has_kubeconfig():
             raise UserError(
                 "nothing to read: there is no kubeconfig",

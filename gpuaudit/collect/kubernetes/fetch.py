@@ -4,6 +4,7 @@ import random
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 from gpuaudit.collect.kubernetes.answers import (
@@ -17,6 +18,9 @@ from gpuaudit.collect.kubernetes.answers import (
 from gpuaudit.collect.kubernetes.connection import Connection
 from gpuaudit.collect.kubernetes.deadline import Deadline
 
+if TYPE_CHECKING:
+    from urllib3 import BaseHTTPResponse
+
 TRIES = 4
 CONNECT_TRIES = 2
 CONNECT_SECONDS = 10.0
@@ -24,6 +28,7 @@ READ_SECONDS = 60.0
 MAX_WAIT_SECONDS = 20.0  # whatever Retry-After says
 MAX_BODY_BYTES = 256 << 20
 CHUNK_BYTES = 1 << 20
+_NO_ENDPOINTS = b"no endpoints available"  # a 503 of the service proxy that waiting does not mend
 _AGAIN = (429, 500, 502, 503, 504)
 
 
@@ -54,7 +59,7 @@ class Fetcher:
                 return body
             if status == 401 and self._renewed():
                 continue
-            if status not in (0, *_AGAIN) or attempt == TRIES:
+            if status not in (0, *_AGAIN) or attempt == TRIES or _NO_ENDPOINTS in body[:2000]:
                 error = failure(status, body)
                 self.refused = self.refused or isinstance(error, UnauthorizedError)
                 raise error
@@ -109,9 +114,10 @@ class Fetcher:
         response.release_conn()
         return response.status, body, _retry_after(response.headers.get("Retry-After"))
 
-    def _body(self, response: object) -> bytes:
+    def _body(self, response: "BaseHTTPResponse") -> bytes:
+        """Read an answer as it comes: a body that trickles must not outlast the deadline."""
         chunks = bytearray()
-        while chunk := response.read(CHUNK_BYTES, decode_content=True):  # type: ignore[attr-defined]
+        while chunk := response.read1(CHUNK_BYTES, decode_content=True):
             chunks += chunk
             if len(chunks) > MAX_BODY_BYTES:
                 raise TooLargeError(f"an answer larger than {MAX_BODY_BYTES >> 20} MiB")

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import NamedTuple
 from urllib.parse import quote
 
 import msgspec
@@ -61,6 +62,16 @@ class Listed:
         return f"{how.plural}.{how.group}".rstrip(".")
 
 
+class Places(NamedTuple):
+    """Namespaces to try where the cluster as a whole may not be listed; `whole` if there are no others."""
+
+    namespaces: tuple[str, ...] = ()
+    whole: bool = False
+
+
+NOWHERE = Places()
+
+
 class _Head(msgspec.Struct, gc=False):
     """Just the metadata of a list; its items are counted, not read."""
 
@@ -71,14 +82,16 @@ class _Head(msgspec.Struct, gc=False):
 Take = Callable[[Served, bytes], None]
 
 
-def list_kind(fetcher: Fetcher, served: Served, take: Take, *, namespaces: Iterable[str] = ()) -> Listed:
-    """List a kind in the whole cluster, or where that is forbidden in `namespaces`; `take` gets the bytes of pages."""
+def list_kind(fetcher: Fetcher, served: Served, take: Take, *, places: Places = NOWHERE) -> Listed:
+    """List a kind in the whole cluster, or where that is forbidden in `places`; `take` gets the bytes of pages."""
     listed = Listed(served)
     try:
         _pages(fetcher, listed, take, _path(served))
     except ForbiddenError as error:
-        own = list(namespaces) if served.how.namespaced else []
-        _by_namespace(fetcher, listed, take, own) if own else _end(listed, error)
+        if served.how.namespaced and places.namespaces:
+            _by_namespace(fetcher, listed, take, places)
+        else:
+            _end(listed, error)
     except ApiError as error:
         _end(listed, error)
     return listed
@@ -107,9 +120,10 @@ def may_list(fetcher: Fetcher, served: Served, *, namespaces: Iterable[str] = ()
     return listed
 
 
-def _by_namespace(fetcher: Fetcher, listed: Listed, take: Take, namespaces: list[str]) -> None:
+def _by_namespace(fetcher: Fetcher, listed: Listed, take: Take, places: Places) -> None:
+    """List one namespace after the other; together they are the cluster if each may be read and there are no others."""
     allowed = []
-    for namespace in namespaces:
+    for namespace in places.namespaces:
         try:
             _pages(fetcher, listed, take, _path(listed.served, namespace))
         except ForbiddenError:
@@ -118,6 +132,9 @@ def _by_namespace(fetcher: Fetcher, listed: Listed, take: Take, namespaces: list
             _end(listed, error)
             return
         allowed.append(namespace)
+    if places.whole and len(allowed) == len(places.namespaces):
+        listed.remarks.append("were listed namespace by namespace")
+        return
     listed.namespaces = tuple(allowed)
     listed.how = How.PARTLY if allowed else How.FORBIDDEN
 

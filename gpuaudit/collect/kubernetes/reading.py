@@ -18,7 +18,7 @@ from gpuaudit.collect.kubernetes.connection import Connection
 from gpuaudit.collect.kubernetes.deadline import Deadline
 from gpuaudit.collect.kubernetes.discovery import Discovered, Served, discover
 from gpuaudit.collect.kubernetes.fetch import Fetcher
-from gpuaudit.collect.kubernetes.listing import How, Listed, list_kind
+from gpuaudit.collect.kubernetes.listing import How, Listed, Places, list_kind
 
 WORKERS = 4
 PAGES_WAITING = 3
@@ -77,8 +77,7 @@ def _read(fetcher: Fetcher, reading: Reading, namespaces: Sequence[str], progres
     waves = _waves(reading.discovered.served)
     given = tuple(namespaces)
     for wave in waves:
-        places = _places(reading, given)
-        _read_wave(fetcher, reading, wave, places, progress)
+        _read_wave(fetcher, reading, wave, _places(reading, given), progress)
         whole = {one.served.how.plural for one in reading.listed if one.complete}
         if whole >= {one.how.plural for one in waves[0]}:
             reading.builder.nodes_read()
@@ -98,23 +97,23 @@ def _waves(served: Iterable[Served]) -> tuple[list[Served], list[Served], list[S
     return waves
 
 
-def _places(reading: Reading, given: tuple[str, ...]) -> tuple[str, ...]:
+def _places(reading: Reading, given: tuple[str, ...]) -> Places:
     """Return the namespaces to try where the whole cluster may not be listed: asked for, the context's, all known."""
     own = (*given, reading.connection.namespace) if reading.connection.namespace else given
-    known = () if given else reading.builder.namespaces
-    return tuple(dict.fromkeys((*own, *known)))[:MAX_NAMESPACES]
+    known = reading.builder.namespaces
+    listed = any(one.name == "namespaces" and one.complete for one in reading.listed)
+    tried = tuple(dict.fromkeys((*own, *(() if given else known))))[:MAX_NAMESPACES]
+    return Places(tried, whole=listed and set(known) <= set(tried))
 
 
-def _read_wave(
-    fetcher: Fetcher, reading: Reading, wave: Sequence[Served], namespaces: tuple[str, ...], progress: Progress
-) -> None:
+def _read_wave(fetcher: Fetcher, reading: Reading, wave: Sequence[Served], places: Places, progress: Progress) -> None:
     """Read the kinds of a wave side by side, into the reading's builder and list."""
     todo: queue.SimpleQueue[Served] = queue.SimpleQueue()
     for served in wave:
         todo.put(served)
     done: queue.Queue[tuple[Served, bytes] | Listed | BaseException] = queue.Queue(maxsize=PAGES_WAITING)
     for _ in range(min(WORKERS, len(wave))):
-        threading.Thread(target=_work, args=(fetcher, todo, done, namespaces), daemon=True).start()
+        threading.Thread(target=_work, args=(fetcher, todo, done, places), daemon=True).start()
     malformed: dict[str, str] = {}
     counts: dict[str, int] = {}
     left = len(wave)
@@ -141,7 +140,7 @@ def _work(
     fetcher: Fetcher,
     todo: "queue.SimpleQueue[Served]",
     done: "queue.Queue[tuple[Served, bytes] | Listed | BaseException]",
-    namespaces: tuple[str, ...],
+    places: Places,
 ) -> None:
     """Take kinds off the list until there are none."""
     while True:
@@ -150,7 +149,7 @@ def _work(
         except queue.Empty:
             return
         try:
-            done.put(list_kind(fetcher, served, lambda one, body: done.put((one, body)), namespaces=namespaces))
+            done.put(list_kind(fetcher, served, lambda one, body: done.put((one, body)), places=places))
         except BaseException as error:
             done.put(error)
             return
@@ -164,7 +163,9 @@ def _correct(listed: Listed, malformed: dict[str, str]) -> None:
 
 
 def _mark(reading: Reading) -> None:
-    """Tell the builder which kinds were not read whole: rules must not take part of the pods for all."""
+    """Tell the builder which kinds were read whole: rules must not take some of the pods for all."""
+    for served in reading.discovered.served:
+        reading.builder.incomplete((served.how.group, served.how.kind))
     for listed in reading.listed:
         kind = (listed.served.how.group, listed.served.how.kind)
         if listed.complete:

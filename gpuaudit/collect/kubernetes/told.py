@@ -28,7 +28,8 @@ def status_of(reading: Reading) -> SourceStatus:
         return "failed"
     stopped = reading.interrupted or reading.out_of_time
     whole = all(one.complete or one.how is How.ABSENT for one in reading.listed)
-    return "ok" if whole and not stopped and not reading.discovered.stale else "partial"
+    trouble = stopped or reading.discovered.stale or reading.builder.broken
+    return "ok" if whole and not trouble else "partial"
 
 
 def tenant_namespaces(reading: Reading) -> tuple[str, ...] | None:

@@ -108,7 +108,7 @@ def _trigger(row: Mapping[str, Any]) -> tuple[str, str, str]:
 def _behavior(tree: object) -> dict[str, str]:
     """Return the scaling behaviour as JSON text per direction."""
     return {
-        key: msgspec.json.encode(value).decode()[:MAX_TEXT]
+        key: msgspec.json.encode(value, order="deterministic").decode()[:MAX_TEXT]
         for key, value in mapping(tree).items()
         if key in ("scaleUp", "scaleDown")
     }

@@ -180,5 +180,5 @@ def _field(item: Custom, path: str, inner: tuple[str, ...]) -> str | None:
         return None
     if inner and isinstance(value, list):
         value = [{key: row[key] for key in inner if key in row} if isinstance(row, dict) else row for row in value]
-    text = msgspec.json.encode(value).decode()
+    text = msgspec.json.encode(value, order="deterministic").decode()
     return text if len(text) <= objects().limits.custom_value_chars else None

@@ -57,7 +57,9 @@ def node_pool_record(item: Custom, *, cluster: str) -> NodePool:
         consolidation_policy=disruption.get("consolidationPolicy") or None,
         consolidate_after_seconds=seconds(disruption.get("consolidateAfter")),
         expire_after_seconds=seconds(inner.get("expireAfter")),
-        budgets=tuple(msgspec.json.encode(row).decode()[:300] for row in rows(disruption.get("budgets"))),
+        budgets=tuple(
+            msgspec.json.encode(row, order="deterministic").decode()[:300] for row in rows(disruption.get("budgets"))
+        ),
         taints=tuple(
             Taint(key=text(row.get("key")), effect=text(row.get("effect")), value=text(row.get("value")))
             for row in rows(inner.get("taints"))

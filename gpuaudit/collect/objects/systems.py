@@ -13,6 +13,7 @@ from gpuaudit.knowledge import systems
 from gpuaudit.knowledge.systems import System
 
 _MAX_EVIDENCE = 12
+_MAX_SCHEDULERS = 100
 _TAG = re.compile(r":([A-Za-z0-9_][A-Za-z0-9._-]{0,127})(?:@sha256:[0-9a-f]+)?$")
 _VERSION = re.compile(r"v?\d+(?:\.\d+){1,3}(?:[-.+][0-9A-Za-z.]+)*")
 
@@ -58,6 +59,7 @@ class SystemFacts:
 
     def __init__(self) -> None:
         self._seen: dict[str, _Seen] = {}
+        self._schedulers: set[str] = set()
 
     def add_controller(self, facts: ControllerFacts) -> None:
         """Take a Deployment, DaemonSet or StatefulSet: a system's own workload, or one that runs its image."""
@@ -82,10 +84,16 @@ class SystemFacts:
                 seen.used = seen.used or ready
                 if found := image_version(image):
                     seen.versions.add(found)
-        for key in _systems_of_scheduler(scheduler or ""):
-            seen = self._seen.setdefault(key, _Seen())
-            seen.note(f"pods with schedulerName {scheduler}")
-            seen.used = True
+        if scheduler and len(self._schedulers) < _MAX_SCHEDULERS:
+            self._schedulers.add(scheduler)
+
+    def add_schedulers(self) -> None:
+        """Take the schedulers that the pods named."""
+        for name in sorted(self._schedulers):
+            for key in _systems_of_scheduler(name):
+                seen = self._seen.setdefault(key, _Seen())
+                seen.note(f"pods with schedulerName {name}")
+                seen.used = True
 
     def add_crds(self, names: Iterable[str], groups: Iterable[str]) -> None:
         """Take the names of CRDs and of served API groups; weak evidence."""
