@@ -26,7 +26,7 @@ FIRES = [
     ("failing-pod-holds-gpu", "vision/eval-coco", "medium"),
     ("failing-pod-holds-gpu", "vision/segmenter-v2", "high"),
     ("idle-gpu", "nlp/rlhf-dev", "medium"),
-    ("idle-gpu", "notebooks/jupyter-carol", "medium"),
+    ("abandoned-notebook", "notebooks/jupyter-carol", "medium"),
     ("idle-gpu", "sandbox/debug-maria", "medium"),
     ("idle-gpu", "sandbox/toxicity-demo", "medium"),
     ("idle-gpu", "search/vllm-mixtral-legacy", "medium"),
@@ -40,7 +40,7 @@ FIRES = [
     ("unallocated-gpu", "serve-a100", "medium"),
     ("underused-gpu", "fraud/triton-scorer", "low"),
     ("underused-gpu", "nlp/vllm-qwen-14b", "low"),
-    ("underused-gpu", "notebooks/jupyter-alice", "low"),
+    ("abandoned-notebook", "notebooks/jupyter-alice", "medium"),
     ("underused-gpu", "search/embeddings", "low"),
 ]
 SILENT = [

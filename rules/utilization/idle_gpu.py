@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from gpuaudit.cluster.snapshot import Snapshot
 from gpuaudit.demand import IDLE_BELOW, Tenure, idle
+from gpuaudit.demand.notebooks import is_notebook
 from gpuaudit.demand.subjects import amount, duration
 from gpuaudit.demand.units import periodic, units_by_owner, weakest, workload_subject
 from gpuaudit.rule import Act, Confidence, Evidence, Finding, Fix, Severity, rule
@@ -25,12 +26,14 @@ def idle_gpu(
     highest sample of the GPU's own activity counts, not the mean, so that one burst a week is enough to be in use;
     power draw may object; CPU, network and missing metrics say nothing. The pods of one job are judged together.
     Idle-held means that something is still loaded in GPU memory (a model that nobody asks); truly idle, that nothing
-    is.
+    is. Notebooks are abandoned-notebook's, a hung job is stalled-job's.
 
     Scale the workload down or end it; if it must answer at any time, let it share a GPU (MIG, or time-slicing for
     interactive work) or start on demand. If it is meant to be idle, say so: annotation gpuaudit.io/role, or [[exempt]].
     """
     for owner, units in units_by_owner(snapshot).items():
+        if is_notebook(snapshot, owner):
+            continue
         found: list[Tenure] = []
         sureness: list[Confidence] = []
         for unit in units:

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 from gpuaudit.cluster.snapshot import Snapshot
 from gpuaudit.demand import DRAM_CEILING, UNDERUSED_MEAN, UNDERUSED_P95, Tenure, underused
+from gpuaudit.demand.notebooks import is_notebook, rests
 from gpuaudit.demand.stalling import stall
 from gpuaudit.demand.subjects import amount, duration
 from gpuaudit.demand.units import periodic, units_by_owner, weakest, workload_subject
@@ -24,14 +25,17 @@ def underused_gpu(
     """A workload uses its GPUs far below what they can do.
 
     A GPU that is busy for a fifth of its time at most, and for half of it in its busier hours, often does work that a
-    slice, a smaller model or fewer replicas would do as well. What bounds the GPU counts: the larger of its metric and
-    of DRAM activity over 0.8, because generating tokens waits for memory. Serving also needs room for its KV cache:
-    where that is not known the finding asks for a look. What this is worth only a plan can say, and it may be nothing.
+    slice, a smaller model or fewer replicas would do as well. What bounds the GPU counts: the larger of its metric
+    and of DRAM activity over 0.8, because generating tokens waits for memory. Serving also needs room for its KV
+    cache: where that is not known the finding asks for a look. What this is worth only a plan can say, and it may be
+    nothing. A hung job is stalled-job's, a notebook that was left abandoned-notebook's.
 
     Look at memory and latency first; then try a MIG device, a smaller GPU, fewer replicas, or larger batches.
     """
     for owner, units in units_by_owner(snapshot).items():
         if not _settled(snapshot, owner, settled_hours) or periodic(snapshot, owner):
+            continue
+        if is_notebook(snapshot, owner) and any(rests(snapshot, unit) for unit in units):
             continue
         found: list[Tenure] = []
         sureness: list[Confidence] = []
