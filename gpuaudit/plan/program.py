@@ -101,6 +101,7 @@ def _run(program: Program, *, integer: bool, node_limit: int = NODE_LIMIT) -> tu
         "threads": 1,
         "parallel": "off",
         "random_seed": 0,
+        "presolve": "off",  # these programmes are small, and with large numbers presolve can lead a search astray
         "mip_rel_gap": 0.0,
         "mip_abs_gap": 0.0,
         "mip_max_nodes": node_limit,

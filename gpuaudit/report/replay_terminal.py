@@ -133,6 +133,8 @@ def _share(part: int, whole: int) -> str:
 
 def _hours(nanoseconds: float) -> str:
     hours = nanoseconds / HOUR
+    if not hours:
+        return "0"
     return f"{hours:,.1f}" if hours >= 1000 else f"{hours:,.2f}" if hours >= 1 else f"{hours:,.4f}"
 
 

@@ -119,8 +119,9 @@ def replay(
     idle = _Idle(requests, models)
     for rows in ordered.batches():
         line = timeline(ordered, rows, slots)
-        for part in (idle, *tallies):
-            part.add(line)
+        idle.add(line)
+        for tally in tallies:
+            tally.add(line)
     horizon = int(ordered.end.max()) - int(ordered.arrival.min())
     yardsticks = (_always_on(int(idle.instances.sum()) * horizon, load), _oracle(idle.busy, idle.gaps, load))
     return Replay(
