@@ -20,6 +20,8 @@ ROOT = Path(__file__).resolve().parents[1]
 STORIES = (ROOT / "fixtures" / "demo" / "README.md").read_text(encoding="utf-8")
 
 FIRES = [
+    ("abandoned-notebook", "notebooks/jupyter-alice", "medium"),
+    ("abandoned-notebook", "notebooks/jupyter-carol", "medium"),
     ("empty-gpu-node", "serve-a100", "high"),
     ("empty-gpu-node", "reserved-a100", "medium"),
     ("failing-pod-holds-gpu", "docs/reranker", "high"),
@@ -33,6 +35,7 @@ FIRES = [
     ("idle-gpu", "speech/asr-finetune", "medium"),
     ("lost-gpu", "train-h100", "medium"),
     ("ownerless-gpu-pod", "sandbox/debug-maria", "low"),
+    ("stalled-job", "vision/dino-train", "high"),
     ("stranded-gpu", "data-eng/feature-builder", "medium"),
     ("stranded-gpu", "serve-l40s", "info"),
     ("stranded-gpu", "train-h100", "medium"),
@@ -74,7 +77,18 @@ SILENT = [
     "vision/detector-train",
     "vision/vllm-qwen2-vl-7b",
 ]
-JUDGING = {"idle-gpu", "underused-gpu", "failing-pod-holds-gpu", "empty-gpu-node", "ownerless-gpu-pod"}
+JUDGING = {
+    "abandoned-notebook",
+    "crash-waste",
+    "empty-gpu-node",
+    "excess-gpus-in-pod",
+    "failing-pod-holds-gpu",
+    "idle-gpu",
+    "ownerless-gpu-pod",
+    "stalled-job",
+    "straggler-gpu",
+    "underused-gpu",
+}
 
 
 @cache
