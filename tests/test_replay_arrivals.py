@@ -257,3 +257,29 @@ def test_many_pieces_make_one_recording(tmp_path: Path) -> None:
     assert len(found.arrival) == count
     assert (np.diff(found.model) >= 0).all()
     assert (np.diff(found.arrival)[np.diff(found.model) == 0] == 7 * S).all()
+
+
+def test_a_broken_row_that_is_no_text_is_just_skipped(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    found = recording(tmp_path, b"timestamp,model\n1,caf\xc3\xa9\n\xff,\xfe,\xfd\n2,b\n")
+    assert sorted(rows(found)) == [("b", 2 * S, 0), ("café", S, 0)]
+    assert found.skipped == {"with too few or too many columns": 1}
+    assert capfd.readouterr().err == ""
+
+
+GOOD = b"timestamp,model,duration_seconds\n" + b'2026-11-20 00:00:00.5,a,1\n17,"b",\n' * 20
+FORMS = (GOOD, gzip.compress(GOOD), b'{"timestamp": 1, "model": "a", "duration_seconds": 2}\n' * 20)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.sampled_from(FORMS), st.lists(st.tuples(st.integers(0, 900), st.binary(max_size=4)), max_size=8))
+def test_a_damaged_file_is_read_or_refused_and_nothing_else(
+    tmp_path_factory: pytest.TempPathFactory, content: bytes, damage: list[tuple[int, bytes]]
+) -> None:
+    for place, put in damage:
+        content = content[:place] + put + content[place + 1 :]
+    try:
+        found = recording(tmp_path_factory.mktemp("damaged"), content)
+    except UserError as error:
+        assert error.hint
+    else:
+        assert len(found.arrivals.arrival) + sum(found.skipped.values()) == found.rows

@@ -1,6 +1,6 @@
 """A file of requests as arrivals: which columns hold what, and which rows cannot be used and why."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from gpuaudit.collect.arrivals.tables import Table, open_table, unreadable
+from gpuaudit.collect.arrivals.tables import UNREADABLE, Table, open_table, unreadable
 from gpuaudit.collect.arrivals.times import Read, instants, spans
 from gpuaudit.errors import UserError
 from gpuaudit.plan.replay.arrivals import Arrivals, Codes, Nanoseconds
@@ -50,11 +50,11 @@ def read(path: Path, layout: Layout) -> Recording:
     """Read a file of requests, sorted by model. UserError when it, or all of its rows, cannot be used."""
     table = open_table(path)
     columns = _chosen(table, layout)
-    gathered = _Gathered(columns, layout)
+    gathered = _Gathered(columns, layout, table.restored)
     try:
         for piece in table.pieces(list(dict.fromkeys(columns.values()))):
             gathered.add(piece)
-    except (OSError, EOFError, pa.ArrowException) as error:
+    except UNREADABLE as error:
         raise unreadable(path, error) from error
     skipped = {reason: count for reason, count in {**gathered.skipped, **table.broken}.items() if count}
     rows = gathered.rows + sum(table.broken.values())
@@ -98,8 +98,8 @@ def _column(table: Table, asked: str | None, usual: str, *, needed: str) -> str 
 class _Gathered:
     """Collects usable rows piece by piece."""
 
-    def __init__(self, columns: Mapping[str, str], layout: Layout) -> None:
-        self._columns, self._layout = columns, layout
+    def __init__(self, columns: Mapping[str, str], layout: Layout, restored: Callable[[str], str]) -> None:
+        self._columns, self._layout, self._restored = columns, layout, restored
         self._kept = Arrivals(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.int32), ())
         self._names: dict[str, int] = {} if layout.one_model is None else {layout.one_model: 0}
         self.skipped: dict[str, int] = {}
@@ -166,7 +166,8 @@ class _Gathered:
         return np.where(codes < 0, np.int32(0), codes)
 
     def _number(self, value: object) -> int:
-        name = value.decode(errors="replace").strip() if isinstance(value, bytes) else str(value or "").strip()
+        text = value.decode(errors="replace") if isinstance(value, bytes) else "" if value is None else str(value)
+        name = self._restored(text).strip()
         if not name:
             return -1
         return -2 if "\n" in name else self._names.setdefault(name, len(self._names))

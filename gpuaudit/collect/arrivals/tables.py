@@ -4,6 +4,7 @@ import codecs
 import csv
 import gzip
 import io
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,7 @@ import pyarrow as pa
 
 from gpuaudit.errors import UserError
 
+UNREADABLE = (OSError, EOFError, zlib.error, csv.Error, pa.ArrowException)  # what damaged files raise
 _GZIP, _PARQUET = b"\x1f\x8b", b"PAR1"
 _PEEK = 1 << 20  # bytes in which the header must end
 _BLOCK = 4 << 20  # bytes read at once; no row may be longer
@@ -29,6 +31,7 @@ class Table:
     columns: tuple[str, ...]
     pieces: Callable[[Sequence[str]], Iterator[pa.RecordBatch]]
     broken: dict[str, int] = field(default_factory=dict)
+    restored: Callable[[str], str] = str  # from a text of the pieces to the text in the file
 
 
 def open_table(path: Path) -> Table:
@@ -40,7 +43,7 @@ def open_table(path: Path) -> Table:
             return _parquet(path)
         zipped = start.startswith(_GZIP)
         return _json_lines(path, zipped) if _peek(path, zipped).lstrip()[:1] == b"{" else _csv(path, zipped)
-    except (OSError, EOFError, pa.ArrowException) as error:
+    except UNREADABLE as error:
         raise unreadable(path, error) from error
 
 
@@ -91,12 +94,16 @@ def _csv(path: Path, zipped: bool) -> Table:
         kinds = {name: pa.binary() for name in columns}
         reader = pc.open_csv(
             _stream(path, zipped),
-            read_options=pc.ReadOptions(block_size=_BLOCK, column_names=list(columns), skip_rows_after_names=1),
+            # as Latin-1 every byte is text: the handler above would choke on a broken row that is no UTF-8
+            read_options=pc.ReadOptions(
+                block_size=_BLOCK, column_names=list(columns), skip_rows_after_names=1, encoding="latin1"
+            ),
             parse_options=pc.ParseOptions(delimiter=delimiter, newlines_in_values=True, invalid_row_handler=skip),
             convert_options=pc.ConvertOptions(include_columns=list(chosen), column_types=kinds, check_utf8=False),
         )
         yield from reader
 
+    table.restored = lambda name: name.encode("latin1", "replace").decode("utf-8", "replace")
     table.pieces = pieces
     return table
 
