@@ -16,7 +16,7 @@ from typing import NamedTuple
 from gpuaudit.cluster.platform import Namespace
 from gpuaudit.collect.decode import Decoded, Kind, decode_page, decode_text
 from gpuaudit.collect.gather.finish import inventory_of
-from gpuaudit.collect.gather.pods import take_pod
+from gpuaudit.collect.gather.pods import take_pod, take_pods
 from gpuaudit.collect.gather.state import Gathered
 from gpuaudit.collect.gather.take import take
 from gpuaudit.collect.inventory import Inventory
@@ -27,6 +27,7 @@ from gpuaudit.collect.kubernetes_types.nodes import Node
 from gpuaudit.collect.kubernetes_types.pods import ContainerStatus, Pod
 from gpuaudit.collect.objects.events import last_seen
 
+POD: Kind = ("", "Pod")
 MAX_BROKEN_NAMES = 20
 
 
@@ -40,8 +41,10 @@ class Taken(NamedTuple):
 class InventoryBuilder:
     """The objects of one cluster on their way to an inventory."""
 
-    def __init__(self, cluster: str, *, server: str | None = None, version: str | None = None) -> None:
-        self._state = Gathered(cluster=cluster, server=server, version=version)
+    def __init__(self, cluster: str, *, server: str | None = None, dated: bool = True) -> None:
+        """Begin with nothing. Without `dated` the newest time inside the objects is not looked for."""
+        self._state = Gathered(cluster=cluster, server=server)
+        self._dated = dated
 
     def add_text(self, content: bytes) -> Decoded:
         """Take JSON or YAML as kubectl prints it: lists, single objects, several documents, mixed kinds.
@@ -54,9 +57,9 @@ class InventoryBuilder:
 
     def add_page(self, body: bytes, kind: Kind) -> Taken:
         """Take a list answered by the API server, whole or a page of it. Raises MalformedError before taking any."""
-        decoded = decode_page(body, kind)
+        decoded = take_pods(self._state, body) if kind == POD and not self._dated else decode_page(body, kind)
         self._state.seen.add(kind)
-        count = len(decoded.objects)
+        count = decoded.count + len(decoded.objects)
         self._take(decoded)
         return Taken(decoded.metadata, count)
 
@@ -118,7 +121,8 @@ class InventoryBuilder:
         state.broken_names += decoded.named[: MAX_BROKEN_NAMES - len(state.broken_names)]
         for kind, item in decoded.objects:
             state.seen.add(kind)
-            self._see_times(item)
+            if self._dated:
+                self._see_times(item)
             if isinstance(item, Pod):
                 take_pod(state, item)
             else:

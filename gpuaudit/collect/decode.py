@@ -107,6 +107,7 @@ class Decoded:
     broken: int = 0
     named: list[str] = field(default_factory=list)  # "Pod/ns/name: Expected `str`, got `int` …"
     metadata: ListMeta = field(default_factory=ListMeta)
+    count: int = 0  # objects that were taken as they came and are not in `objects`
 
     def fail(self, name: str, reason: object) -> None:
         """Count a broken object and, within bounds, name it."""
@@ -143,11 +144,25 @@ def split_kind(api_version: str, kind: str) -> Kind:
     return (group if slash else "", kind)
 
 
-def _one_by_one(data: bytes, kind: Kind) -> Decoded:
+def raw_page(data: bytes) -> "Page[msgspec.Raw]":
+    """Return a list with its items unread. Raises MalformedError."""
     try:
-        page = _page_decoder(msgspec.Raw).decode(data)
+        return _page_decoder(msgspec.Raw).decode(data)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         raise MalformedError(str(error)) from error
+
+
+def named(text: bytes, kind: str) -> str:
+    """Return how a person calls a broken object."""
+    try:
+        head = msgspec.json.decode(text, type=Head)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        head = Head()
+    return str(Head(kind=head.kind or kind, metadata=head.metadata))
+
+
+def _one_by_one(data: bytes, kind: Kind) -> Decoded:
+    page = raw_page(data)
     decoded = Decoded(metadata=page.metadata)
     for raw in page.items:
         _take_raw(raw, kind, decoded)
@@ -162,10 +177,7 @@ def _take_json(data: bytes, decoded: Decoded) -> None:
     if not head.kind.endswith("List"):
         _take_raw(msgspec.Raw(data), split_kind(head.api_version, head.kind), decoded)
         return
-    try:
-        page = _page_decoder(msgspec.Raw).decode(data)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-        raise MalformedError(str(error)) from error
+    page = raw_page(data)
     inherited = split_kind(head.api_version, head.kind.removesuffix("List"))
     decoded.metadata = page.metadata
     for raw in page.items:

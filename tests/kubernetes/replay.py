@@ -3,6 +3,7 @@
 import gzip
 import json
 import re
+import ssl
 import threading
 import time
 import zipfile
@@ -191,6 +192,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        if self.path.startswith("http"):  # as a proxy is asked
+            url = urlsplit(self.path)
+            self.path = url.path + (f"?{url.query}" if url.query else "")
         token = self.headers.get("Authorization", "").removeprefix("Bearer ")
         user = self.replay.tokens.get(token) or token.removesuffix("-token")
         self.replay.asked.append((user, self.command, self.path))
@@ -292,12 +296,17 @@ def trickle(seconds: float) -> Callable[[Handler], None]:
 
 
 @contextmanager
-def replay_server(folder: Path, **options: Any) -> Iterator[Replay]:
-    """A server on a free port, until the block ends."""
+def replay_server(folder: Path, certificate: tuple[Path, Path] | None = None) -> Iterator[Replay]:
+    """A server on a free port, until the block ends; with a certificate and its key it speaks TLS."""
     handler = type("ReplayHandler", (Handler,), {})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     server.daemon_threads = True
-    handler.replay = Replay(f"http://127.0.0.1:{server.server_port}", folder, **options)
+    if certificate:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*certificate)
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+    scheme = "https" if certificate else "http"
+    handler.replay = Replay(f"{scheme}://127.0.0.1:{server.server_port}", folder)
     thread = threading.Thread(target=server.serve_forever, daemon=True, kwargs={"poll_interval": 0.02})
     thread.start()
     try:

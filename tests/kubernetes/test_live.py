@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -16,6 +17,7 @@ from gpuaudit.audit import audit
 from gpuaudit.cluster.platform import Source
 from gpuaudit.cluster.snapshot import Snapshot
 from gpuaudit.collect.files import collect_files
+from gpuaudit.collect.kubernetes.connection import connections
 from gpuaudit.collect.live import collect_live
 from gpuaudit.config import Config
 from gpuaudit.errors import UserError
@@ -24,7 +26,7 @@ from gpuaudit.loader import load_rules
 from gpuaudit.manifests import generate
 from gpuaudit.plan.pricebook import PriceBook
 from gpuaudit.store import load, save
-from tests.kubernetes.replay import TENANT, Fault, Replay, capture, names, plain, status
+from tests.kubernetes.replay import TENANT, Fault, Replay, capture, names, plain, replay_server, status
 from tests.kubernetes.test_lab import check_nodes, check_workloads
 
 NOW = datetime(2026, 11, 23, 16, 46, 13, tzinfo=UTC)
@@ -223,8 +225,6 @@ def test_two_contexts_of_one_cluster_count_once(api: Replay) -> None:
 
 
 def test_beside_others_a_cluster_without_its_pods_shows_no_free_nodes(api: Replay, tmp_path: Path) -> None:
-    from tests.kubernetes.replay import replay_server
-
     with replay_server(tmp_path / ".") as other:
         other.faults.append(Fault("/api/v1/pods", answer=status(500, "boom")))
         other.change = lambda path, answer: (answer[0], answer[1], answer[2].replace(b"ffbfe193", b"aaaaaaaa"))
@@ -330,3 +330,65 @@ def test_text_answers_are_no_json(api: Replay) -> None:
     assert source.status == "partial"
     assert "failed: poddisruptionbudgets.policy (the answer is malformed" in source.detail
     assert "keda" not in source.detail
+
+
+def test_a_proxy_of_the_kubeconfig_is_used(api: Replay) -> None:
+    """The cluster's own name leads nowhere: the proxy must have carried the requests."""
+    config = json.loads(api.kubeconfig("auditor").read_text())
+    config["clusters"][0]["cluster"] = {"server": "http://api.cluster.invalid", "proxy-url": api.url}
+    path = api.folder / "proxied.json"
+    path.write_text(json.dumps(config))
+    found = collect_live(Config(kubeconfig=path, now=NOW)).snapshot
+    check_nodes(found)
+    assert found.clusters[0].server == "api.cluster.invalid"
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl makes the certificate")
+def test_a_certificate_authority_of_the_kubeconfig_is_trusted_and_no_other(api: Replay, tmp_path: Path) -> None:
+    key, certificate = tmp_path / "key.pem", tmp_path / "cert.pem"
+    subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]
+    made = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", *subject]
+    subprocess.run([*made, "-keyout", str(key), "-out", str(certificate)], check=True, capture_output=True)
+    with replay_server(tmp_path, certificate=(certificate, key)) as secured:
+        config = json.loads(secured.kubeconfig("auditor").read_text())
+        config["clusters"][0]["cluster"]["certificate-authority"] = str(certificate)
+        path = tmp_path / "trusting.json"
+        path.write_text(json.dumps(config))
+        check_nodes(collect_live(Config(kubeconfig=path, now=NOW)).snapshot)
+        with pytest.raises(UserError) as caught:
+            live(secured)
+        assert "TLS" in caught.value.message
+        assert secured.url.startswith("https://")
+
+
+def test_a_service_account_inside_a_cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a kubeconfig, where a token is mounted, the cluster's own API server is read with it."""
+    for name, text in {"token": "mounted", "namespace": "audit", "ca.crt": "x"}.items():
+        (tmp_path / name).write_text(text)
+    monkeypatch.setattr("gpuaudit.collect.kubernetes.connection.SERVICE_ACCOUNT", tmp_path)
+    monkeypatch.setattr("kubernetes.config.incluster_config.SERVICE_TOKEN_FILENAME", str(tmp_path / "token"))
+    monkeypatch.setattr("kubernetes.config.incluster_config.SERVICE_CERT_FILENAME", str(tmp_path / "ca.crt"))
+    monkeypatch.setattr("kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(tmp_path / "none"))
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
+    monkeypatch.setenv("KUBERNETES_SERVICE_PORT", "443")
+    try:
+        (connection,) = connections((), None)
+    except UserError as error:  # the client may look into the certificate at once
+        pytest.skip(f"the client wants a real certificate: {error.message}")
+    assert (connection.context, connection.server, connection.namespace) == ("in-cluster", "10.0.0.1:443", "audit")
+    assert connection.credentials() == {"authorization": "bearer mounted"}
+
+
+def test_groups_whose_own_server_does_not_answer_are_said(api: Replay) -> None:
+    def change(path: str, answer: Any) -> Any:
+        if path != "/apis":
+            return answer
+        groups = json.loads(answer[2])
+        stale = {"version": "v1beta1", "freshness": "Stale"}
+        groups["items"].append({"metadata": {"name": "external.metrics.k8s.io"}, "versions": [stale]})
+        return answer[0], answer[1], json.dumps(groups).encode()
+
+    api.change = change
+    source = the_source(live(api))
+    assert source.status == "partial"
+    assert "do not answer" in source.detail or "does not answer: external.metrics.k8s.io/v1beta1" in source.detail

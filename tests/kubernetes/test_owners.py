@@ -59,6 +59,16 @@ def test_custom_owners_are_roots_listed_or_not() -> None:
     assert roots(owned(ray)) == [("RayCluster/team/batch", False)]
 
 
+def test_a_workload_known_from_its_pods_has_what_they_have_in_common() -> None:
+    custom = thing("ModelServing", "m", "example.com/v1")
+    first = owned(custom, "m-0", labels={"team": "search", "index": "0"}, creationTimestamp="2026-11-02T00:00:00Z")
+    other = owned(custom, "m-1", labels={"team": "search", "index": "1"}, creationTimestamp="2026-11-01T00:00:00Z")
+    (found,) = inventory(node(gpu=8), first, other).workloads
+    assert (found.labels, found.listed) == ({"team": "search"}, False)
+    assert found.created
+    assert found.created.day == 1
+
+
 def test_leader_worker_set_also_when_a_leader_pod_owns_the_workers() -> None:
     group = thing("LeaderWorkerSet", "llm", "leaderworkerset.x-k8s.io/v1", spec={"replicas": 1})
     leaders = thing("StatefulSet", "llm", "apps/v1", owner=group)

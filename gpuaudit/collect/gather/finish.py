@@ -48,8 +48,7 @@ def inventory_of(state: Gathered) -> Inventory:
     devices = _devices(state)
     nodes = {node.name: node for node in _nodes(state, devices)}
     pods, groups = _pods(state, nodes, devices)
-    loads = tuple(state.fold.loads())
-    records = _with_loads(state, nodes, pods, loads)
+    records = _with_loads(state, nodes, pods, state.fold.loads())
     _add_evidence(state, records)
     return Inventory(
         clusters=(cluster_record(state, records),),
@@ -165,14 +164,15 @@ def _with_loads(
     sums: dict[str, list[float]] = {name: [0.0, 0.0, 0.0] for name in nodes}
     tenants: dict[str, dict[str, list[float]]] = {}
     roots: dict[str, Root] = {}
+    owners: dict[str, str] = {}  # owner key → workload id
     for load in loads:
         _add(sums, load.node, load.pods, load.cpu_cores, load.memory_bytes)
         if load.node in nodes and nodes[load.node].cards and load.owner in state.seeds:
-            root = state.owners.root(state.seeds[load.owner])
-            roots[root.id(state.cluster)] = root
-            _add(
-                tenants.setdefault(load.node, {}), root.id(state.cluster), load.pods, load.cpu_cores, load.memory_bytes
-            )
+            if load.owner not in owners:
+                root = state.owners.root(state.seeds[load.owner])
+                owners[load.owner] = root.id(state.cluster)
+                roots[owners[load.owner]] = root
+            _add(tenants.setdefault(load.node, {}), owners[load.owner], load.pods, load.cpu_cores, load.memory_bytes)
     for pod in pods:
         if pod.node and not pod.ended:
             _add(sums, pod.node, 1, pod.requests.get("cpu", 0.0), pod.requests.get("memory", 0.0))

@@ -1,8 +1,14 @@
 """Take a pod: keep it if it may hold a GPU, else fold it to what it costs its node."""
 
+import re
+from functools import cache
+
+import msgspec
+
+from gpuaudit.collect.decode import Decoded, named, raw_page
 from gpuaudit.collect.gather.state import Gathered, KeptPod, version_of
-from gpuaudit.collect.kubernetes_types import Meta
-from gpuaudit.collect.kubernetes_types.pods import Pod
+from gpuaudit.collect.kubernetes_types import Identity
+from gpuaudit.collect.kubernetes_types.pods import LightPod, Pod
 from gpuaudit.collect.objects.fold import FoldedPod
 from gpuaudit.collect.objects.holdings import is_gpu_resource
 from gpuaudit.collect.objects.nodes import condition
@@ -14,26 +20,62 @@ from gpuaudit.knowledge import kubernetes
 from gpuaudit.knowledge.objects import objects
 
 _ENDED = ("Succeeded", "Failed")
+_WHOLE = msgspec.json.Decoder(Pod)
+_LIGHT = msgspec.json.Decoder(LightPod)
+
+
+def take_pods(state: Gathered, body: bytes) -> Decoded:
+    """Take a page of pods, each as far as it matters; the objects are not kept in what is returned, only counted.
+
+    Raises MalformedError before any is taken.
+    """
+    page = raw_page(body)
+    decoded = Decoded(metadata=page.metadata)
+    for raw in page.items:
+        text = bytes(raw)
+        try:
+            if _signs().search(text):
+                take_pod(state, _WHOLE.decode(text))
+            else:
+                _take_light(state, _LIGHT.decode(text))
+            decoded.count += 1
+        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+            decoded.fail(named(text, "Pod"), error)
+    return decoded
 
 
 def take_pod(state: Gathered, pod: Pod) -> None:
     """Take a pod unless a version as new is here already."""
     requests = pod_requests(pod.spec)
     version = version_of(pod.metadata)
-    key = (pod.metadata.namespace, pod.metadata.name)
-    known = state.pods[key].version if key in state.pods else state.fold.version(*key)
-    if known is not None:
-        state.kept.doubled += 1
-        state.kept.replaced += known != version
-        if known >= version:
-            return
+    if not _is_new(state, pod.metadata, version):
+        return
     _take_evidence(state, pod)
     if _may_hold(pod, requests):
-        state.fold.forget(*key, version)
+        state.fold.forget(pod.metadata.namespace, pod.metadata.name, version)
         _keep(state, pod, version)
     else:
-        state.pods.pop(key, None)
+        state.pods.pop((pod.metadata.namespace, pod.metadata.name), None)
         _fold(state, pod, requests, version)
+
+
+def _take_light(state: Gathered, pod: LightPod) -> None:
+    """Take a pod that shows no sign of a GPU."""
+    version = version_of(pod.metadata)
+    if _is_new(state, pod.metadata, version):
+        _take_evidence(state, pod)
+        state.pods.pop((pod.metadata.namespace, pod.metadata.name), None)
+        _fold(state, pod, pod_requests(pod.spec), version)
+
+
+def _is_new(state: Gathered, meta: Identity, version: int) -> bool:
+    key = (meta.namespace, meta.name)
+    known = state.pods[key].version if key in state.pods else state.fold.version(*key)
+    if known is None:
+        return True
+    state.kept.doubled += 1
+    state.kept.replaced += known != version
+    return known < version
 
 
 def refold(state: Gathered, kept: KeptPod) -> None:
@@ -53,12 +95,12 @@ def refold(state: Gathered, kept: KeptPod) -> None:
     )
 
 
-def slim_meta(meta: Meta) -> Meta:
+def slim_meta(meta: Identity) -> Identity:
     """Return only what tells a pod's root owner."""
     owner = controller(meta)
     keys = objects().owners.template_hash
     labels = {key: value for key, value in (meta.labels or {}).items() if key in keys}
-    return Meta(
+    return Identity(
         name=meta.name,
         namespace=meta.namespace,
         uid=meta.uid,
@@ -101,7 +143,7 @@ def _room_for_ended(state: Gathered) -> bool:
     return state.ended_pods <= objects().limits.gpu_pods_ended
 
 
-def _fold(state: Gathered, pod: Pod, requests: Amounts, version: int) -> None:
+def _fold(state: Gathered, pod: Pod | LightPod, requests: Amounts, version: int) -> None:
     node = None if pod.status.phase in _ENDED else pod.spec.node_name or None
     state.fold.add(
         FoldedPod(
@@ -121,7 +163,7 @@ def _matters(state: Gathered, node: str | None) -> bool:
     return node is not None and (node in state.gpu_nodes or not state.nodes_complete)
 
 
-def _owner_key(state: Gathered, meta: Meta) -> str:
+def _owner_key(state: Gathered, meta: Identity) -> str:
     """Return a key that pods of one owner share, and remember what tells their root."""
     owner = controller(meta)
     key = (owner.uid or f"{meta.namespace}/{owner.kind}/{owner.name}") if owner else f"{meta.namespace}//{meta.name}"
@@ -130,16 +172,29 @@ def _owner_key(state: Gathered, meta: Meta) -> str:
     return key
 
 
-def _take_evidence(state: Gathered, pod: Pod) -> None:
+def _take_evidence(state: Gathered, pod: Pod | LightPod) -> None:
     """Note which known systems a pod is part of, and whether it is ready on its node."""
     if pod.status.phase in _ENDED:
         return
-    images = [c.image for c in (*(pod.spec.containers or ()), *(pod.spec.init_containers or ())) if c.image]
-    found = condition(pod.status.conditions, "Ready")
-    ready = found is not None and found.status == "True"
-    state.systems.add_pod(images, pod.spec.scheduler_name, pod.metadata.namespace, ready=ready)
-    node = pod.spec.node_name
-    if node and _matters(state, node):
-        agents = state.agents.setdefault(node, {})
-        for key in agents_of(c.image or "" for c in pod.spec.containers or ()):
-            agents[key] = ready or agents.get(key, False)
+    spec, namespace = pod.spec, pod.metadata.namespace
+    own = tuple(container.image or "" for container in spec.containers or ())
+    ready = any(one.type == "Ready" and one.status == "True" for one in pod.status.conditions or ())
+    images = (*own, *(container.image or "" for container in spec.init_containers or ()))
+    seen = (images, spec.scheduler_name, namespace, ready)
+    if seen not in state.evidence:
+        state.evidence.add(seen)
+        state.systems.add_pod(images, spec.scheduler_name, namespace, ready=ready)
+    agents = agents_of(own)
+    if agents and spec.node_name and _matters(state, spec.node_name):
+        here = state.agents.setdefault(spec.node_name, {})
+        for key in agents:
+            here[key] = ready or here.get(key, False)
+
+
+@cache
+def _signs() -> re.Pattern[bytes]:
+    """Return what the text of a pod that may hold a GPU has in it; others may have it too, and are then read whole."""
+    keys, marks = kubernetes.resources(), kubernetes.fractions()
+    prefix = re.escape(keys.gpu.partition("/")[0] + "/")
+    names = "|".join(re.escape(name) for name in (marks.fraction, marks.memory_mib))
+    return re.compile(rf'"(?:{prefix}[^"]*|{names}|resourceClaims|extendedResourceClaimStatus)"\s*:'.encode())

@@ -8,7 +8,7 @@ from typing import NamedTuple, TypeVar
 
 from gpuaudit.cluster.workloads import Pod, Workload
 from gpuaudit.collect.decode import Kind
-from gpuaudit.collect.kubernetes_types import Meta
+from gpuaudit.collect.kubernetes_types import Identity, Meta
 from gpuaudit.collect.objects.claims import Piece
 from gpuaudit.collect.objects.fold import Fold
 from gpuaudit.collect.objects.owners import Owners, Root
@@ -23,7 +23,7 @@ class KeptPod(NamedTuple):
 
     version: int
     record: Pod
-    meta: Meta
+    meta: Identity
     templates: tuple[str, ...]  # of resource claims that were not made yet
     message: str  # why it was not scheduled
 
@@ -41,7 +41,7 @@ class KeptQueued(NamedTuple):
 
     group: str
     kind: str
-    meta: Meta
+    meta: Identity
     queued: Queued
 
 
@@ -115,7 +115,7 @@ class Gathered:
     kept: Kept = field(default_factory=Kept)
     pods: dict[tuple[str, str], KeptPod] = field(default_factory=dict)
     fold: Fold = field(default_factory=Fold)
-    seeds: dict[str, Meta] = field(default_factory=dict)  # owner key of folded pods → what tells their root
+    seeds: dict[str, Identity] = field(default_factory=dict)  # owner key of folded pods → what tells their root
     owners: Owners = field(default_factory=Owners)
     roots: dict[str, Root] = field(default_factory=dict)  # workload id → root, filled at the end
     gpu_nodes: set[str] = field(default_factory=set)  # nodes that show any sign of a GPU
@@ -132,6 +132,7 @@ class Gathered:
     broken_names: list[str] = field(default_factory=list)
     dropped_events: int = 0
     config_chars: int = 0
+    evidence: set[tuple[tuple[str, ...], str | None, str, bool]] = field(default_factory=set)  # of pods, each once
     ended_pods: int = 0
 
     @property
@@ -140,6 +141,7 @@ class Gathered:
         return ("", "Pod") in self.within
 
 
-def version_of(meta: Meta) -> int:
+def version_of(meta: Identity) -> int:
     """Return an object's resourceVersion as a number, 0 when it has none: it grows with every change in a cluster."""
-    return int(meta.resource_version) if meta.resource_version.isdecimal() and len(meta.resource_version) < 20 else 0
+    text = meta.resource_version
+    return int(text) if text.isdecimal() and len(text) < 20 else 0

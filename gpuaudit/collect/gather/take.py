@@ -43,7 +43,7 @@ from gpuaudit.collect.objects.platform import (
     wants_config,
 )
 from gpuaudit.collect.objects.queues import node_pool_record, queue_record
-from gpuaudit.collect.objects.systems import controller_facts
+from gpuaudit.collect.objects.systems import controller_facts, shows_system
 from gpuaudit.collect.objects.waiting import kueue_queued, volcano_queued
 from gpuaudit.collect.objects.workloads import asks_for_gpu, workload_record
 from gpuaudit.knowledge import kinds, kubernetes
@@ -126,12 +126,14 @@ def _take_workload(state: Gathered, kind: Kind, item: Object) -> None:
     table = f"work {kind[0]}/{kind[1]}"
     if not state.kept.wants(table, item.metadata):
         return
-    if isinstance(item, Controller):
-        state.kept.put(f"facts {kind[1]}", item.metadata, controller_facts(kind[1], item))
+    if isinstance(item, Controller) and shows_system(facts := controller_facts(kind[1], item)):
+        state.kept.put(f"facts {kind[1]}", item.metadata, facts)
     gpu = asks_for_gpu(item)
-    if gpu or not isinstance(item, Job):
+    if gpu or isinstance(item, CronJob):
         record = workload_record(*kind, item, cluster=state.cluster)
         state.kept.put(table, item.metadata, KeptWorkload(record, gpu, item.metadata.uid))
+    else:
+        state.kept.drop(table, item.metadata)
 
 
 def _take_revision(state: Gathered, item: Object) -> None:

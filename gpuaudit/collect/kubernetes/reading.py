@@ -54,7 +54,7 @@ def read_cluster(
 ) -> Reading:
     """Read a cluster until all is read, the time is over, or Ctrl-C; what was read until then is kept."""
     fetcher = Fetcher(connection, deadline)
-    reading = Reading(connection, InventoryBuilder(connection.cluster, server=connection.server))
+    reading = Reading(connection, InventoryBuilder(connection.cluster, server=connection.server, dated=False))
     try:
         _read(fetcher, reading, namespaces, progress or (lambda _: None))
     except KeyboardInterrupt:

@@ -5,6 +5,7 @@ Schema-typed decoding replaces hand-written digging: a value of an unexpected ty
 
 from gpuaudit.collect.kubernetes_types.meta import (
     Condition,
+    Identity,
     Meta,
     Object,
     OwnerReference,
@@ -14,4 +15,4 @@ from gpuaudit.collect.kubernetes_types.meta import (
     Time,
 )
 
-__all__ = ["Condition", "Meta", "Object", "OwnerReference", "Part", "Quantities", "Quantity", "Time"]
+__all__ = ["Condition", "Identity", "Meta", "Object", "OwnerReference", "Part", "Quantities", "Quantity", "Time"]

@@ -25,22 +25,24 @@ class OwnerReference(Part):
     controller: bool | None = None
 
 
-class Meta(Part):
-    """ObjectMeta; `continue_` and `remaining_item_count` are a list's."""
+class Identity(Part):
+    """The part of ObjectMeta that tells which object it is, in which version, and whose."""
 
     name: str = ""
     namespace: str = ""
     uid: str = ""
     resource_version: str = ""
-    generation: int | None = None
     creation_timestamp: Time | None = None
-    deletion_timestamp: Time | None = None
-    deletion_grace_period_seconds: int | None = None
     labels: Labels = None
-    annotations: Labels = None
     owner_references: list[OwnerReference] | None = None
+
+
+class Meta(Identity):
+    """ObjectMeta."""
+
+    deletion_timestamp: Time | None = None
+    annotations: Labels = None
     finalizers: list[str] | None = None
-    generate_name: str = ""
 
 
 class ListMeta(Part):

@@ -7,6 +7,7 @@ row; so sums are right at the end whatever came first.
 from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import groupby
 
 _NOWHERE = -1
 
@@ -72,18 +73,19 @@ class Fold:
         return None if row is None else self._version[row]
 
     def loads(self) -> Iterator[NodeLoad]:
-        """Yield sums by node and owner, sorted."""
-        sums: dict[tuple[int, int], list[int]] = {}
-        for node, owner, cores, size in zip(self._node, self._owner, self._millicores, self._bytes, strict=True):
-            if node != _NOWHERE:
-                one = sums.setdefault((node, owner), [0, 0, 0])
-                one[0] += 1
-                one[1] += cores
-                one[2] += size
+        """Yield sums by node and owner, node by node."""
         nodes, owners = list(self._nodes), list(self._owners)
-        named = sorted((nodes[node], owners[owner], one) for (node, owner), one in sums.items())
-        for node_name, key, (pods, cores, size) in named:
-            yield NodeLoad(node=node_name, owner=key, pods=pods, cpu_cores=cores / 1000, memory_bytes=size)
+        placed = (row for row, node in enumerate(self._node) if node != _NOWHERE)
+        order = array("i", sorted(placed, key=lambda row: (self._node[row], self._owner[row])))
+        for (node, owner), rows in groupby(order, key=lambda row: (self._node[row], self._owner[row])):
+            own = tuple(rows)
+            yield NodeLoad(
+                node=nodes[node],
+                owner=owners[owner],
+                pods=len(own),
+                cpu_cores=sum(self._millicores[row] for row in own) / 1000,
+                memory_bytes=sum(self._bytes[row] for row in own),
+            )
 
     def __len__(self) -> int:
         return len(self._rows)

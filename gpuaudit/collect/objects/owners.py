@@ -6,10 +6,12 @@ from datetime import datetime
 from typing import NamedTuple
 
 from gpuaudit.cluster.snapshot import workload_id
-from gpuaudit.collect.kubernetes_types import Meta, OwnerReference
+from gpuaudit.collect.kubernetes_types import Identity, OwnerReference
 from gpuaudit.knowledge.objects import objects, shown_kind
 
 _MINUTES_SUFFIX = re.compile(r"(.+)-(\d{8})")  # a CronJob names its Jobs by the minute they were due
+
+_NO_LABELS: Mapping[str, str] = {}
 
 
 class Root(NamedTuple):
@@ -47,19 +49,19 @@ class Owners:
     def __init__(self) -> None:
         self._links: dict[str, Link] = {}
 
-    def add(self, group: str, kind: str, meta: Meta) -> None:
+    def add(self, group: str, kind: str, meta: Identity) -> None:
         """Remember an object; labels only as far as they can name a root."""
         if meta.uid:
             self._links[meta.uid] = Link(
                 group, kind, meta.namespace, meta.name, controller(meta), naming_labels(meta.labels)
             )
 
-    def root(self, meta: Meta) -> Root:
+    def root(self, meta: Identity) -> Root:
         """Return the root owner of a pod: itself if nothing owns it."""
         start = Link("", "Pod", meta.namespace, meta.name, controller(meta), meta.labels or {})
         return self._climb(start, meta.uid, meta.creation_timestamp)
 
-    def root_of(self, group: str, kind: str, meta: Meta) -> Root:
+    def root_of(self, group: str, kind: str, meta: Identity) -> Root:
         """Return the root owner of any other object."""
         start = Link(group, kind, meta.namespace, meta.name, controller(meta), meta.labels or {})
         return self._climb(start, meta.uid, meta.creation_timestamp)
@@ -86,7 +88,7 @@ class Owners:
         return Root(here.group, here.kind, here.namespace, here.name, uid=here_uid, pinned=pinned)
 
 
-def controller(meta: Meta) -> OwnerReference | None:
+def controller(meta: Identity) -> OwnerReference | None:
     """Return the owner that controls an object, else the first that is named."""
     references = meta.owner_references or ()
     return next((reference for reference in references if reference.controller), next(iter(references), None))
@@ -94,8 +96,10 @@ def controller(meta: Meta) -> OwnerReference | None:
 
 def naming_labels(labels: Mapping[str, str] | None) -> Mapping[str, str]:
     """Return the labels that can name a root owner."""
-    found = labels or {}
-    return {row.label: found[row.label] for row in objects().owners.root_label if row.label in found}
+    if not labels:
+        return _NO_LABELS
+    found = {row.label: labels[row.label] for row in objects().owners.root_label if row.label in labels}
+    return found or _NO_LABELS
 
 
 def _unlisted(here: Link, pod: Link, above: OwnerReference, created: datetime | None) -> Root:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from gpuaudit.cluster.workloads import Container as ContainerRecord
 from gpuaudit.cluster.workloads import Pod as PodRecord
@@ -97,14 +97,20 @@ def kept_environment(variables: Iterable[EnvVar]) -> dict[str, str]:
     """Return the allow-listed variables; of model endpoints only the class of the host."""
     kept = {}
     for variable in variables:
-        value = variable.value
-        if not value:
-            continue
-        if kubernetes.is_endpoint_env(variable.name):
-            kept[variable.name] = host_class(value)
-        elif kubernetes.keeps_env(variable.name) and not kubernetes.is_secret(value):
-            kept[variable.name] = value[: objects().arguments.max_value_chars]
+        rule = _rule_for(variable.name) if variable.value else ""
+        if rule == "host":
+            kept[variable.name] = host_class(variable.value or "")
+        elif rule == "value" and not kubernetes.is_secret(variable.value or ""):
+            kept[variable.name] = (variable.value or "")[: objects().arguments.max_value_chars]
     return kept
+
+
+@lru_cache(maxsize=16384)
+def _rule_for(name: str) -> Literal["", "host", "value"]:
+    """Return what is kept of a variable of this name: nothing, the class of the host, the value."""
+    if kubernetes.is_endpoint_env(name):
+        return "host"
+    return "value" if kubernetes.keeps_env(name) else ""
 
 
 def kept_arguments(words: Iterable[str]) -> tuple[str, ...]:

@@ -51,8 +51,9 @@ def _scaled(number: str, suffix: str, factor: float) -> float:
 
 def amounts(values: Mapping[str, Quantity] | None) -> dict[str, float]:
     """Return the readable, non-negative amounts of a resource list."""
-    pairs = ((name, quantity(value)) for name, value in (values or {}).items())
-    return {name: amount for name, amount in pairs if amount is not None and amount >= 0}
+    if not values:
+        return {}
+    return {name: amount for name, value in values.items() if (amount := quantity(value)) is not None and amount >= 0}
 
 
 def whole(values: Mapping[str, Quantity] | None, name: str) -> int | None:

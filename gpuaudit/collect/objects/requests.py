@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
-from gpuaudit.collect.kubernetes_types.pods import Container, PodSpec, Resources
+from gpuaudit.collect.kubernetes_types.pods import Asking, LightSpec, Resources
 from gpuaudit.collect.objects.quantities import amounts
 
 _POD_LEVEL = ("cpu", "memory")  # what pod-level resources may set, besides huge pages
@@ -12,16 +12,22 @@ Amounts = dict[str, float]
 
 def container_requests(resources: Resources) -> Amounts:
     """Return the requests of one container; a limit stands in for a missing one, as the API server defaults it."""
-    return amounts(resources.limits) | amounts(resources.requests)
+    limits, requests = resources.limits, resources.requests
+    if not limits or (requests and limits.keys() <= requests.keys()):
+        return amounts(requests)
+    return amounts(limits) | amounts(requests)
 
 
-def pod_requests(spec: PodSpec) -> Amounts:
+def pod_requests(spec: LightSpec) -> Amounts:
     """Return max(containers + sidecars, the highest moment of the init phase) + overhead, per resource.
 
     Sidecars (init containers that restart always) stay, so those started before an init container add to it.
     """
+    containers = spec.containers or ()
+    if len(containers) == 1 and not (spec.init_containers or spec.overhead or spec.resources):
+        return container_requests(containers[0].resources)
     init_peak, sidecars = _init_phase(spec.init_containers or ())
-    running = _sum([sidecars, *(container_requests(container.resources) for container in spec.containers or ())])
+    running = _sum([sidecars, *(container_requests(container.resources) for container in containers)])
     total = _max(running, init_peak)
     if spec.resources is not None:
         whole = container_requests(spec.resources)
@@ -29,12 +35,12 @@ def pod_requests(spec: PodSpec) -> Amounts:
     return _sum([total, amounts(spec.overhead)])
 
 
-def is_sidecar(container: Container) -> bool:
+def is_sidecar(container: Asking) -> bool:
     """Whether an init container keeps running beside the others."""
     return container.restart_policy == "Always"
 
 
-def _init_phase(containers: Iterable[Container]) -> tuple[Amounts, Amounts]:
+def _init_phase(containers: Iterable[Asking]) -> tuple[Amounts, Amounts]:
     """Return the peak of the init phase and what the sidecars ask for in sum."""
     peak: Amounts = {}
     sidecars: Amounts = {}

@@ -1,7 +1,8 @@
 """Raw facts about installed systems: what was seen of each. A CRD alone says "installed once", not "it runs"."""
 
 import re
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import NamedTuple
@@ -9,7 +10,7 @@ from typing import NamedTuple
 from gpuaudit.cluster.nodes import Node
 from gpuaudit.cluster.platform import InstalledSystem
 from gpuaudit.collect.kubernetes_types.apps import Controller
-from gpuaudit.knowledge import systems
+from gpuaudit.knowledge import kubernetes, systems
 from gpuaudit.knowledge.systems import System
 
 _MAX_EVIDENCE = 12
@@ -54,6 +55,12 @@ def controller_facts(kind: str, item: Controller) -> ControllerFacts:
     return ControllerFacts(kind, item.metadata.namespace, item.metadata.name, images, *_replicas(item))
 
 
+def shows_system(facts: ControllerFacts) -> bool:
+    """Whether a controller is a known system's own, or runs its image."""
+    own = (one.matches_workload(kind=facts.kind, name=facts.name) for one in _with_workloads(facts.kind))
+    return any(systems_of_image(image) for image in facts.images) or any(own)
+
+
 class SystemFacts:
     """Collects evidence of systems from objects as they pass by."""
 
@@ -64,16 +71,19 @@ class SystemFacts:
     def add_controller(self, facts: ControllerFacts) -> None:
         """Take a Deployment, DaemonSet or StatefulSet: a system's own workload, or one that runs its image."""
         name = f"{facts.kind} {facts.namespace}/{facts.name}"
-        for system in systems.all_systems():
-            own = system.matches_workload(kind=facts.kind, name=facts.name)
-            imaged = [image for image in facts.images if image and system.matches_image(image)]
-            if own or imaged:
-                seen = self._of(system)
-                seen.note(f"{name}: {facts.ready} of {facts.wanted} ready" + (f", {imaged[0]}" if imaged else ""))
-                seen.namespaces.add(facts.namespace)
-                (seen.own if own else seen.hosted).append(facts.wanted > 0 and facts.ready >= facts.wanted)
-                seen.versions |= {found for image in imaged if (found := image_version(image))}
-                seen.guesses |= {found for image in facts.images[:1] if own and (found := image_version(image))}
+        imaged: dict[str, str] = {}
+        for image in facts.images:
+            for key in systems_of_image(image):
+                imaged.setdefault(key, image)
+        owned = {s.key for s in _with_workloads(facts.kind) if s.matches_workload(kind=facts.kind, name=facts.name)}
+        for key in sorted(owned | imaged.keys()):
+            seen = self._seen.setdefault(key, _Seen())
+            told = f", {imaged[key]}" if key in imaged else ""
+            seen.note(f"{name}: {facts.ready} of {facts.wanted} ready{told}")
+            seen.namespaces.add(facts.namespace)
+            (seen.own if key in owned else seen.hosted).append(facts.wanted > 0 and facts.ready >= facts.wanted)
+            seen.versions |= {found for image in (imaged.get(key),) if image and (found := image_version(image))}
+            seen.guesses |= {found for image in facts.images[:1] if key in owned and (found := image_version(image))}
 
     def add_pod(self, images: Iterable[str], scheduler: str | None, namespace: str, *, ready: bool) -> None:
         """Take a running pod by its images and scheduler."""
@@ -119,27 +129,26 @@ class SystemFacts:
                 seen.used = True
 
     def add_nodes(self, nodes: Iterable[Node]) -> None:
-        """Take labels and resources of nodes, counted per system."""
-        found = list(nodes)
+        """Take labels and resources of nodes, counted."""
+        labels: Counter[str] = Counter()
+        resources: Counter[str] = Counter()
+        products: Counter[str] = Counter()
+        for node in nodes:
+            labels.update(node.labels.keys())
+            resources.update(item.name for item in node.resources if item.capacity)
+            products[node.labels.get(kubernetes.gfd().product, "")] += 1
         for system in systems.all_systems():
-            labelled = _labelled(system, found)
-            offering = [
-                node
-                for node in found
-                if any(_is_resource(system, item.name) and item.capacity for item in node.resources)
-            ]
-            product = [
-                node
-                for node in found
-                if system.product_regex
-                and re.search(system.product_regex, node.labels.get("nvidia.com/gpu.product", ""))
-            ]
-            if offering or product:
+            offered = _most(resources, lambda name, one=system: _is_resource(one, name))
+            pattern = system.product_regex
+            sliced = _most(products, lambda name, regex=pattern: bool(regex and re.search(regex, name)))
+            if found := offered or sliced:
                 seen = self._of(system)
-                seen.note(f"resources on {len(offering or product)} nodes")
+                seen.note(f"{found[0]} on {found[1]} nodes")
                 seen.used = True
-            if labelled:
-                self._of(system).note(f"label {labelled[0]} on {labelled[1]} nodes")
+            for prefix in system.node_labels:
+                if told := _most(labels, lambda name, start=prefix: name.startswith(start)):
+                    self._of(system).note(f"label {prefix} on {told[1]} nodes")
+                    break
 
     def add_provider_managed(self, key: str, why: str) -> None:
         """Say that the provider runs a system out of sight; that does not count where the system has workloads here."""
@@ -184,6 +193,12 @@ def systems_of_image(image: str) -> tuple[str, ...]:
     return tuple(system.key for system in systems.all_systems() if system.matches_image(image))
 
 
+@lru_cache(maxsize=8)
+def _with_workloads(kind: str) -> tuple[System, ...]:
+    """Return the systems that have a workload of a kind."""
+    return tuple(one for one in systems.all_systems() if any(row.kind == kind for row in one.workloads))
+
+
 @lru_cache(maxsize=256)
 def _systems_of_scheduler(name: str) -> tuple[str, ...]:
     return tuple(system.key for system in systems.all_systems() if name and name in system.scheduler_names)
@@ -198,12 +213,13 @@ def _replicas(item: Controller) -> tuple[int, int]:
     return wanted, status.ready_replicas or 0
 
 
-def _labelled(system: System, nodes: list[Node]) -> tuple[str, int] | None:
-    for prefix in system.node_labels:
-        count = sum(any(key.startswith(prefix) for key in node.labels) for node in nodes)
-        if count:
-            return prefix, count
-    return None
+def _most(counts: Mapping[str, int], wanted: Callable[[str], bool]) -> tuple[str, int] | None:
+    """Return the most common of the names that are wanted, with its count."""
+    found = [(count, name) for name, count in counts.items() if wanted(name)]
+    if not found:
+        return None
+    count, name = max(found, key=lambda one: (one[0], one[1]))
+    return name, count
 
 
 def _is_resource(system: System, name: str) -> bool:
@@ -211,6 +227,7 @@ def _is_resource(system: System, name: str) -> bool:
     return by_pattern or any(name.startswith(prefix) for prefix in system.resources)
 
 
-def agents_of(images: Iterable[str]) -> frozenset[str]:
+@lru_cache(maxsize=8192)
+def agents_of(images: tuple[str, ...]) -> frozenset[str]:
     """Return the systems that a pod is an agent of, by its images."""
     return frozenset(key for image in images for key in systems_of_image(image))

@@ -58,24 +58,30 @@ def unlisted_workload(root: Root, *, cluster: str) -> Workload:
 
 
 def with_pods(workload: Workload, pods: Iterable[Pod]) -> Workload:
-    """Add what only its pods say: queue, engine, model; of a bare pod also whose it is."""
+    """Add what only its pods say: queue, engine, model; of one that was not listed also whose it is."""
     found = tuple(pods)
     containers = [container for pod in found for container in pod.containers if not container.init]
     changes: dict[str, Any] = {"engine": engine_of(containers), "model": model_of(containers)}
     changes["queue"] = workload.queue or next(
         (q for pod in found if (q := queue_of(pod.labels, pod.annotations))), None
     )
-    if workload.kind == "Pod" and found:
-        pod = found[0]
+    if found and workload.created is None:  # known from its pods: what they have in common is its own
+        labels, annotations = _common(pod.labels for pod in found), _common(pod.annotations for pod in found)
         changes |= {
-            "created": pod.created,
-            "labels": pod.labels,
-            "annotations": pod.annotations,
-            "managed_by": kubernetes.managed_by(pod.labels, pod.annotations),
-            "role": pod.annotations.get(kubernetes.own().role),
-            "ignore": ignored_rules(pod.annotations),
+            "created": min((pod.created for pod in found if pod.created), default=None),
+            "labels": labels,
+            "annotations": annotations,
+            "managed_by": kubernetes.managed_by(labels, annotations),
+            "role": annotations.get(kubernetes.own().role),
+            "ignore": ignored_rules(annotations),
         }
     return msgspec.structs.replace(workload, **changes)
+
+
+def _common(maps: Iterable[Mapping[str, str]]) -> dict[str, str]:
+    """Return the entries that all of the maps have."""
+    first, *others = maps
+    return {key: value for key, value in first.items() if all(other.get(key) == value for other in others)}
 
 
 def asks_for_gpu(item: Object) -> bool:

@@ -1,0 +1,119 @@
+"""Reading a large cluster: time beside fetching the same pages as bytes with no tool, and peak memory.
+
+The cluster is generated and served from memory by another process; reading and fetching run in processes of their own.
+"""
+
+import json
+import re
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+TITLE = "Reading a large cluster"
+NODES = 1300
+ROUNDS = 5
+GIGABIT = 125e6  # bytes a second: what a common link carries at most
+CASES = (  # what is shown, pods, of them with a GPU, bytes a second
+    ("time over 1 Gbit/s", 14_000, 5_200, GIGABIT),
+    ("time from memory to memory", 14_000, 5_200, 0.0),
+    ("memory", 1_400, 700, 0.0),
+    ("memory", 14_000, 700, 0.0),
+    ("memory", 56_000, 700, 0.0),
+)
+
+
+def run() -> list[dict[str, object]]:
+    """Return a row per case: medians of interleaved rounds, the worst peak of memory."""
+    rows = []
+    for shown, pods, gpu_pods, rate in CASES:
+        with _server(pods, gpu_pods, rate) as url:
+            rounds = [(_child("fetch", url), _child("collect", url)) for _ in range(ROUNDS if "time" in shown else 2)]
+        fetched = statistics.median(one["seconds"] for one, _ in rounds)
+        collected = statistics.median(one["seconds"] for _, one in rounds)
+        rows.append(
+            {
+                "case": shown,
+                "GPU nodes": NODES,
+                "pods": pods,
+                "MB": rounds[0][0]["bytes"] / 1e6,
+                "fetch s": fetched,
+                "collect s": collected,
+                "× fetch": collected / fetched,
+                "peak MB": max(one["peak_mb"] for _, one in rounds),
+            }
+        )
+    return rows
+
+
+@contextmanager
+def _server(pods: int, gpu_pods: int, rate: float) -> Iterator[str]:
+    command = [sys.executable, "-m", "bench._cluster", str(NODES), str(pods), str(gpu_pods), str(rate)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout
+            yield process.stdout.readline().strip()
+        finally:
+            process.kill()
+
+
+def _child(what: str, url: str) -> dict[str, Any]:
+    done = subprocess.run(
+        [sys.executable, "-m", "bench.kubernetes", what, url], capture_output=True, text=True, check=True
+    )
+    return json.loads(done.stdout)
+
+
+def _fetch(url: str) -> dict[str, float]:
+    """Follow the pages and throw them away: what any reader has to pay."""
+    import urllib3
+
+    from bench._cluster import PATHS
+
+    pool = urllib3.PoolManager()
+    size, start = 0, time.perf_counter()
+    for path in PATHS:
+        token = ""
+        while True:
+            body = pool.request("GET", f"{url}{path}?limit=500" + (f"&continue={token}" if token else "")).data
+            size += len(body)
+            more = re.search(rb'"continue":"(\d+)"', body[:300])
+            if not more:
+                break
+            token = more[1].decode()
+    return {"seconds": time.perf_counter() - start, "bytes": size, "peak_mb": _peak()}
+
+
+def _collect(url: str) -> dict[str, float]:
+    """Read the cluster into its inventory."""
+    from gpuaudit.collect.kubernetes.connection import connections
+    from gpuaudit.collect.kubernetes.deadline import Deadline
+    from gpuaudit.collect.kubernetes.reading import read_cluster
+
+    parts = {"cluster": {"server": url}, "user": {"token": "t"}, "context": {"cluster": "bench", "user": "bench"}}
+    config = {f"{part}s": [{"name": "bench", part: value}] for part, value in parts.items()}
+    with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+        json.dump({"apiVersion": "v1", "kind": "Config", "current-context": "bench"} | config, file)
+        file.flush()
+        (connection,) = connections((), Path(file.name))
+    start = time.perf_counter()
+    reading = read_cluster(connection, Deadline(600))
+    inventory = reading.builder.finish()
+    seconds = time.perf_counter() - start
+    assert len(inventory.nodes) == NODES, reading.fatal
+    return {"seconds": seconds, "bytes": reading.received, "peak_mb": _peak()}
+
+
+def _peak() -> float:
+    """Peak of this process's memory in MB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
+
+
+if __name__ == "__main__":
+    print(json.dumps({"fetch": _fetch, "collect": _collect}[sys.argv[1]](sys.argv[2])))
