@@ -7,7 +7,7 @@ import msgspec
 
 from gpuaudit.cluster.workloads import Pod, Waiting, Workload
 from gpuaudit.collect.gather.state import Gathered, KeptQueued, KeptWorkload
-from gpuaudit.collect.kubernetes_types import Meta
+from gpuaudit.collect.kubernetes_types import Identity
 from gpuaudit.collect.objects.waiting import Queued, waiting_pods, with_queues
 from gpuaudit.collect.objects.workloads import unlisted_workload, with_pods
 from gpuaudit.knowledge import kubernetes
@@ -61,7 +61,7 @@ def _queued(state: Gathered, row: KeptQueued, groups: Mapping[tuple[str, str], s
     return replace(row.queued, workload=named or root.id(state.cluster))
 
 
-def _named_job(state: Gathered, meta: Meta) -> str | None:
+def _named_job(state: Gathered, meta: Identity) -> str | None:
     """Return the workload that a queue's object without owner is named for: `job-NAME-7d1e2` of Kueue."""
     prefix, _, rest = meta.name.partition("-")
     name = rest.rpartition("-")[0]

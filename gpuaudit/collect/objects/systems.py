@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import NamedTuple
 
 from gpuaudit.cluster.nodes import Node
@@ -138,15 +138,15 @@ class SystemFacts:
             resources.update(item.name for item in node.resources if item.capacity)
             products[node.labels.get(kubernetes.gfd().product, "")] += 1
         for system in systems.all_systems():
-            offered = _most(resources, lambda name, one=system: _is_resource(one, name))
+            offered = _most(resources, partial(_is_resource, system))
             pattern = system.product_regex
-            sliced = _most(products, lambda name, regex=pattern: bool(regex and re.search(regex, name)))
+            sliced = _most(products, partial(_is_product, pattern))
             if found := offered or sliced:
                 seen = self._of(system)
                 seen.note(f"{found[0]} on {found[1]} nodes")
                 seen.used = True
             for prefix in system.node_labels:
-                if told := _most(labels, lambda name, start=prefix: name.startswith(start)):
+                if told := _most(labels, partial(_starts, prefix)):
                     self._of(system).note(f"label {prefix} on {told[1]} nodes")
                     break
 
@@ -211,6 +211,14 @@ def _replicas(item: Controller) -> tuple[int, int]:
         return status.desired_number_scheduled, status.number_ready or 0
     wanted = item.spec.replicas if item.spec.replicas is not None else 1
     return wanted, status.ready_replicas or 0
+
+
+def _is_product(pattern: str | None, name: str) -> bool:
+    return bool(pattern and re.search(pattern, name))
+
+
+def _starts(prefix: str, name: str) -> bool:
+    return name.startswith(prefix)
 
 
 def _most(counts: Mapping[str, int], wanted: Callable[[str], bool]) -> tuple[str, int] | None:
