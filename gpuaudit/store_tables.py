@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MAX_ROWS = 100_000_000
+TEXTS = ("str", "category")  # types of columns that hold text
 MAX_TEXT_BYTES = 8 << 30  # of a text column once its dictionary is written out
 
 
@@ -19,7 +20,7 @@ def pack_table(table: "pd.DataFrame") -> bytes:
     import pyarrow.parquet as pq
 
     packed = pa.Table.from_pandas(table, preserve_index=False).replace_schema_metadata(None)
-    text = [name for name in table.columns if str(table[name].dtype) == "str"]
+    text = [name for name in table.columns if str(table[name].dtype) in TEXTS]
     narrow = pa.schema([pa.field(f.name, pa.string() if f.name in text else f.type) for f in packed.schema])
     sink = BytesIO()
     pq.write_table(
@@ -48,7 +49,7 @@ def _unpack(content: bytes, conform: Callable[[Any], "pd.DataFrame"], like: "pd.
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    text = [name for name in like.columns if str(like[name].dtype) == "str"]
+    text = [name for name in like.columns if str(like[name].dtype) in TEXTS]
     try:
         file = pq.ParquetFile(BytesIO(content), read_dictionary=text)
         _check_shape(file, list(like.columns))

@@ -6,6 +6,7 @@ device never add up to more than the device. `devices` has one row per (cluster,
 window, with percentiles over raw samples. Unknown is NaN, never 0.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -69,12 +70,30 @@ def empty_devices() -> "pd.DataFrame":
     )
 
 
-def conform_hourly(columns: Any) -> "pd.DataFrame":
+def conform_hourly(columns: "Mapping[str, Any] | pd.DataFrame") -> "pd.DataFrame":
     """Return the columns as an hourly table: exact columns and types, sorted by key, index 0…n-1.
 
-    Raises KeyError for a missing column and ValueError for a key that stands twice.
+    Its texts are categories, each name once: a fleet's hours are millions of rows of a few thousand names. A column
+    is asked for once, so that a mapping may make it when it is asked for. Raises KeyError for a missing column and
+    ValueError for a key that stands twice.
     """
-    return _conform(columns, HOURLY_KEYS, {"hour": "time", **dict.fromkeys(HOURLY_VALUES, "float32")})
+    import numpy as np
+    import pandas as pd
+
+    made: dict[str, Any] = {name: _as_key(columns[name]) for name in DEVICE_KEYS}
+    made["hour"] = pd.DatetimeIndex(pd.to_datetime(columns["hour"], utc=True).astype("datetime64[ms, UTC]"))
+    places = [made["hour"].asi8, *(made[name].codes for name in reversed(DEVICE_KEYS))]
+    order = np.lexsort(places).astype(np.int32)
+    same = np.ones(max(0, len(order) - 1), bool)
+    for place in places:
+        same &= np.diff(place[order]) == 0
+    if same.any():
+        raise ValueError(f"a key of ({', '.join(HOURLY_KEYS)}) stands twice")
+    del places, same
+    made = {name: column.take(order) for name, column in made.items()}
+    for name in HOURLY_VALUES:
+        made[name] = np.asarray(columns[name], np.float32)[order]
+    return pd.DataFrame(made, copy=False)
 
 
 def conform_devices(columns: Any) -> "pd.DataFrame":
@@ -101,6 +120,16 @@ def _conform(columns: Any, keys: tuple[str, ...], types: dict[str, Any]) -> "pd.
         raise ValueError(f"a key of ({', '.join(keys)}) stands twice")
     ordered: pd.DataFrame = table.sort_values(list(keys), kind="stable", ignore_index=True)
     return ordered
+
+
+def _as_key(column: Any) -> "pd.Categorical[Any]":
+    """Return texts as categories in the order of the alphabet, none that no row has."""
+    import pandas as pd
+
+    if not isinstance(getattr(column, "dtype", None), pd.CategoricalDtype):
+        return pd.Categorical(pd.Series(column).astype("str"))
+    kept = pd.Categorical(column).remove_unused_categories()
+    return kept.set_categories(kept.categories.astype("str").sort_values())
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,7 @@ def own_by_holdings(usage: Usage, nodes: Iterable[Node], pods: Iterable[Pod]) ->
     told = _told(usage, _tenures(nodes, pods))
     if told.empty:
         return usage
-    hourly = usage.hourly.copy()
+    hourly = usage.hourly.astype({"owner": "str"})
     hourly.loc[told["row"].to_numpy(), "owner"] = told["workload"].to_numpy()
     made = _device_rows(usage.devices, hourly, told)
     return Usage(hourly=conform_hourly(hourly), devices=conform_devices(made))

@@ -127,6 +127,8 @@ def _nothing(reading: Reading, source: Source) -> UserError:
         return UserError("stopped before anything was read", hint="run it again")
     if reading.fatal.startswith("401"):
         hint = f"log in again for context {reading.connection.context}: kubectl get nodes must work"
+    elif reading.out_of_time:
+        hint = "give it more time: --max-time 10m"
     elif reading.fatal:
         hint = "check the address and the way there: gpuaudit doctor"
     elif any(one.how == "not allowed" for one in reading.listed):

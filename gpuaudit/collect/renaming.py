@@ -57,4 +57,5 @@ def _id(text: str, names: Mapping[str, str]) -> str:
 
 def _table(table: "pd.DataFrame", names: Mapping[str, str]) -> "pd.DataFrame":
     owners = {owner: _id(owner, names) for owner in table["owner"].unique()}
-    return table.assign(cluster=table["cluster"].replace(dict(names)), owner=table["owner"].map(owners))
+    clusters = table["cluster"].astype("str").replace(dict(names))
+    return table.assign(cluster=clusters, owner=table["owner"].astype("str").map(owners))

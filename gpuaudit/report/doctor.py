@@ -1,13 +1,14 @@
 """What `doctor` found, as data and as text: what can be reached and read, and what stays unknown without the rest."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from textwrap import wrap
 from typing import Any
 
 from gpuaudit.knowledge import facts
 from gpuaudit.report.plain import printable
 from gpuaudit.rule import Rule
 
-_WRAPPED = 96
+_WIDTH = 100
 _UNREAD = ("not allowed", "failed", "out of time")
 
 
@@ -37,11 +38,12 @@ def text(found: Mapping[str, Any]) -> str:
     silenced = [rule for rule in found["rules"] if rule["missing"]]
     lines += [f"RULES  {len(found['rules']) - len(silenced)} of {len(found['rules'])} can be evaluated"]
     for rule in silenced:
-        lines.append(f"  {rule['name']}: wants {', '.join(rule['missing'])}")
+        lines += _folded(f"{rule['name']}: wants {', '.join(rule['missing'])}")
     if missing:
         lines += ["", "TO KNOW MORE"]
         wanted = {need for rule in silenced for need in rule["missing"]}
-        lines += [f"  {fact['name']}: {fact['how']}" for fact in missing if fact["name"] in wanted]
+        told = (f"{fact['name']}: {fact['how']}" for fact in missing if fact["name"] in wanted)
+        lines += [line for text in told for line in _folded(text)]
     return "\n".join(line.rstrip() for line in lines) + "\n"
 
 
@@ -71,12 +73,9 @@ def _cluster(cluster: Mapping[str, Any]) -> list[str]:
 
 
 def _wrapped(label: str, names: Sequence[str]) -> list[str]:
-    """Return a label with its names, broken over lines."""
-    lines, line = [], f"  {label}:"
-    for position, name in enumerate(names):
-        word = f" {printable(name)}" + ("," if position + 1 < len(names) else "")
-        if len(line) + len(word) > _WRAPPED:
-            lines.append(line)
-            line = "   "
-        line += word
-    return [*lines, line]
+    return _folded(f"{label}: {', '.join(map(printable, names))}")
+
+
+def _folded(text: str) -> list[str]:
+    """Return a text as indented lines, broken between words."""
+    return wrap(text, _WIDTH, initial_indent="  ", subsequent_indent="    ", break_on_hyphens=False)

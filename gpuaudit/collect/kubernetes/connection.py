@@ -59,6 +59,8 @@ def connections(contexts: Sequence[str], kubeconfig: Path | None) -> list[Connec
     """
     if not contexts and kubeconfig is None and _in_cluster() and not _has_kubeconfig():
         return [_from_service_account()]
+    if kubeconfig is not None and not kubeconfig.is_file():
+        raise UserError(f"there is no kubeconfig {kubeconfig}", hint="give --kubeconfig the path of a file")
     known, current = _known_contexts(kubeconfig)
     wanted = list(dict.fromkeys(contexts)) or ([current["name"]] if current else [])
     if not wanted:

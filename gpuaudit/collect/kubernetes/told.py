@@ -47,7 +47,7 @@ def _lines(reading: Reading) -> list[str]:
     lines = [reading.fatal] if reading.fatal else []
     if reading.interrupted:
         lines.append("stopped by hand: what was read until then is used")
-    if reading.out_of_time:
+    if reading.out_of_time and not reading.fatal:
         lines.append("the time was over (--max-time): what was read until then is used")
     spaces = tenant_namespaces(reading)
     if spaces:

@@ -13,6 +13,7 @@ from gpuaudit.collect.metrics.exposition import Sink, Tally
 from gpuaudit.errors import UserError
 
 Numbers = np.ndarray[Any, Any]
+BLOCK_SERIES = 500  # decoded at once: what stands between text and numbers stays small
 _SHAPE_HINT = "give the JSON that /api/v1/query or /api/v1/query_range answers"
 
 
@@ -79,15 +80,21 @@ def _decode(text: bytes) -> list[_Series]:
     return result
 
 
-def points(raws: Sequence[bytes]) -> tuple[Numbers, Numbers, Numbers]:
+def points(raws: Sequence[msgspec.Raw | bytes]) -> tuple[Numbers, Numbers, Numbers]:
     """Return how many points each `[[seconds, "value"], …]` has, and times and values of all; NaN where text stands."""
-    counts = np.array([raw.count(b"[") - 1 for raw in raws], np.int64)
-    pairs = _fast_points(b",".join(raw for raw in raws if len(raw) > 2), int(counts.sum()))
-    if pairs is None:
-        slow = [_slow_points(raw) for raw in raws]
-        counts = np.array([len(part) for part in slow], np.int64)
-        pairs = np.concatenate([np.empty((0, 2)), *slow])
-    return counts, pairs[:, 0], pairs[:, 1]
+    counts, pairs = [np.empty(0, np.int64)], [np.empty((0, 2))]
+    for start in range(0, len(raws), BLOCK_SERIES):
+        block = [bytes(raw) for raw in raws[start : start + BLOCK_SERIES]]
+        count = np.array([raw.count(b"[") - 1 for raw in block], np.int64)
+        found = _fast_points(b",".join(raw for raw in block if len(raw) > 2), int(count.sum()))
+        if found is None:
+            slow = [_slow_points(raw) for raw in block]
+            count = np.array([len(part) for part in slow], np.int64)
+            found = np.concatenate(slow)
+        counts.append(count)
+        pairs.append(found)
+    whole = np.concatenate(pairs)
+    return np.concatenate(counts), whole[:, 0], whole[:, 1]
 
 
 def _points(raw: bytes, tally: Tally) -> tuple[Numbers, Numbers]:
@@ -106,8 +113,8 @@ def _fast_points(raw: bytes, expected: int) -> Numbers | None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         try:
-            numbers = np.fromstring(raw.translate(None, b'[]" \t\r\n').decode("ascii"), sep=",", dtype=np.float64)
-        except (ValueError, DeprecationWarning, UnicodeDecodeError):
+            numbers = np.fromstring(raw.translate(None, b'[]" \t\r\n'), sep=",", dtype=np.float64)
+        except (ValueError, DeprecationWarning):
             return None
     return numbers.reshape(-1, 2) if len(numbers) == 2 * expected else None
 

@@ -182,6 +182,9 @@ def _usual_spacing(placed: Iterable[tuple[Series, Device]]) -> dict[str, float]:
     return {cluster: float(np.median(rows)) for cluster, rows in found.items() if rows}
 
 
+_KEYS = {"cluster": "cluster", "device": "id"}  # columns that a device fills
+
+
 class _Tables:
     """Collects the rows of device after device."""
 
@@ -189,6 +192,7 @@ class _Tables:
         self._owners = owners
         self._usual_ms = usual_ms
         self._hourly: list[dict[str, Any]] = []
+        self._names: dict[str, int] = {}  # of clusters, devices and owners, each once: millions of rows have them
         self._devices: list[dict[str, Any]] = []
         self._spacing: dict[str, list[float]] = {}  # ms, by field
 
@@ -211,7 +215,10 @@ class _Tables:
 
         hourly, rows = device_rows(samples, owner_of)
         count = len(hourly["hour"])
-        self._hourly.append({"cluster": [device.cluster] * count, "device": [device.id] * count, **hourly})
+        owners = np.array([self._code(owner) for owner in hourly.pop("owner")], np.int32)
+        keys = {name: np.full(count, self._code(getattr(device, of)), np.int32) for name, of in _KEYS.items()}
+        values = {name: np.asarray(values, np.float32) for name, values in hourly.items() if name != "hour"}
+        self._hourly.append(keys | {"owner": owners, "hour": hourly["hour"]} | values)
         counted = tracks.get(samples.counting) or [track for found in tracks.values() for track in found]
         own = {
             "cluster": device.cluster,
@@ -234,13 +241,19 @@ class _Tables:
             return Usage()
         import pandas as pd
 
-        names = self._hourly[0]
-        hourly: dict[str, Any] = {n: np.concatenate([np.asarray(part[n]) for part in self._hourly]) for n in names}
+        columns = self._hourly[0]
+        hourly: dict[str, Any] = {name: np.concatenate([part[name] for part in self._hourly]) for name in columns}
+        names = pd.Index(list(self._names), dtype="str")
+        for name in (*_KEYS, "owner"):
+            hourly[name] = pd.Categorical.from_codes(hourly[name], names)
         hourly["hour"] = pd.to_datetime(hourly["hour"], unit="ms", utc=True)
         devices = pd.DataFrame(self._devices)
         for name in ("first", "last"):
             devices[name] = pd.to_datetime(devices[name], unit="ms", utc=True)
         return Usage(hourly=conform_hourly(hourly), devices=conform_devices(devices))
+
+    def _code(self, name: str) -> int:
+        return self._names.setdefault(name, len(self._names))
 
     def intervals(self) -> dict[str, float]:
         """Return the usual spacing in ms of each metric."""

@@ -153,7 +153,7 @@ class Asker:
         limit = self.transport.max_query_bytes
         return not limit or len(quote_plus(expression)) + 200 <= limit
 
-    def _ask(self, path: str, parameters: dict[str, str]) -> bytes:
+    def _ask(self, path: str, parameters: dict[str, str]) -> bytearray:
         limits = queries.limits()
         for attempt in range(limits.retries + 1):
             if self.gone is not None:
@@ -217,13 +217,16 @@ def answers(asker: Asker, question: Question) -> Iterator[tuple[Question, list[R
 
 
 def in_flight(work: Callable[[T], R], items: Iterable[T], *, at_once: int) -> Iterator[R]:
-    """Do the work of all items, a few at a time, and yield what comes of each in order."""
+    """Do the work of all items, a few at a time, and yield what comes of each in order.
+
+    A few more wait in line, so that the server does not while a result is used.
+    """
     pool = ThreadPoolExecutor(max_workers=at_once)
     waiting = []
     try:
         for item in items:
             waiting.append(pool.submit(work, item))
-            if len(waiting) >= at_once:
+            if len(waiting) >= 2 * at_once:
                 yield waiting.pop(0).result()
         while waiting:
             yield waiting.pop(0).result()
@@ -235,7 +238,7 @@ def _seconds(ms: int) -> str:
     return f"{ms // 1000}.{ms % 1000:03d}"
 
 
-def _decoded(body: bytes) -> list[Row]:
+def _decoded(body: bytearray) -> list[Row]:
     try:
         answer = msgspec.json.decode(body, type=_Answer)
     except (msgspec.DecodeError, RecursionError) as error:

@@ -42,7 +42,7 @@ def fleet(
     for key in sorted(devices):
         device_of(key)
     holder_of, owner_of, scraper_of, card_of = _Numbers(), _Numbers(), _Numbers(), _Numbers()
-    columns = np.full((3, len(placed)), -1, np.int64)
+    columns = np.full((3, len(placed)), -1, np.int32)
     for code, (one, device) in enumerate(zip(label_sets, placed, strict=True)):
         if device is not None:
             holder = holders.holder(one)

@@ -1,15 +1,17 @@
 """Hourly values of series → hourly rows of devices and owners."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from gpuaudit.cluster.usage import HOURLY_KEYS, HOURLY_VALUES
+from gpuaudit.collect.memory import give_back
 from gpuaudit.collect.prometheus.asking import HOUR_MS
 from gpuaudit.collect.prometheus.fleet import Fleet
 from gpuaudit.collect.prometheus.measure import Measure
-from gpuaudit.collect.prometheus.rollups import Numbers, Points, starts_of
+from gpuaudit.collect.prometheus.rollups import Numbers, Points, lengths_of, starts_of
 from gpuaudit.knowledge import metrics
 
 SHARED = 1.05  # more samples than fit: pods share the device
@@ -60,7 +62,11 @@ def hourly_rows(
         columns[f"util_{statistic}"] = group.of(_activity(chosen, field_of, lookup, of_activity), statistic)
     first = order[starts]
     return HourlyRows(
-        devices[first], owners[first], counts.hours[first], columns, group.total(shared.astype(np.float64)) > 0
+        devices[first].astype(np.int32),
+        owners[first].astype(np.int32),
+        counts.hours[first],
+        {name: values.astype(np.float32) for name, values in columns.items()},
+        group.total(shared.astype(np.float64)) > 0,
     )
 
 
@@ -165,7 +171,7 @@ def _parts(fleet: Fleet, chosen: Measure, counts: Points, length_ms: Mapping[int
     by_device = starts_of(hours, of_device)
     pods = np.diff(by_device, append=len(by_pod))
     total, longest = np.add.reduceat(pod_total, by_device), np.maximum.reduceat(pod_total, by_device)
-    lengths = np.array([length_ms.get(hour, HOUR_MS) for hour in hours[by_device].tolist()], np.float64)
+    lengths = lengths_of(hours[by_device], length_ms)
     fit = lengths / chosen.interval_ms[of_device[by_device]] + 1
     fit = np.where(np.isnan(fit), np.inf, fit)
     shared = (pods > 1) & (total > SHARED * fit)
@@ -190,16 +196,40 @@ def _beside(shared: Numbers, devices: Numbers, hours: Numbers) -> Numbers:
     return np.array(near, bool)
 
 
-def columns_of(fleet: Fleet, rows: HourlyRows) -> dict[str, Any]:
-    """Return the columns of the hourly table."""
+class HourlyColumns(Mapping[str, Any]):
+    """Columns of the hourly table, each made of all parts when it is asked for, once: the parts are used up by it."""
+
+    def __init__(self, fleet: Fleet, parts: Sequence[HourlyRows]) -> None:
+        self._fleet = fleet
+        self._parts = list(parts)
+
+    def __getitem__(self, name: str) -> Any:
+        """Return a column."""
+        import pandas as pd
+
+        if name == "hour":
+            return pd.to_datetime(np.concatenate([part.hours for part in self._parts]), unit="ms", utc=True)
+        if name == "owner":
+            return _named([part.owners for part in self._parts], self._fleet.owners)
+        if name in ("cluster", "device"):
+            names = [device.cluster if name == "cluster" else device.id for device in self._fleet.devices]
+            return _named([part.devices for part in self._parts], names)
+        column = np.concatenate([part.columns.pop(name) for part in self._parts])
+        give_back()
+        return column
+
+    def __iter__(self) -> Iterator[str]:
+        """Go through the names."""
+        return iter(HOURLY_KEYS + HOURLY_VALUES)
+
+    def __len__(self) -> int:
+        return len(HOURLY_KEYS + HOURLY_VALUES)
+
+
+def _named(codes: Sequence[Numbers], names: Sequence[str]) -> Any:
+    """Return names by position as categories; positions may share a name."""
     import pandas as pd
 
-    devices = np.array([device.id for device in fleet.devices], object)
-    clusters = np.array([device.cluster for device in fleet.devices], object)
-    return {
-        "cluster": clusters[rows.devices],
-        "device": devices[rows.devices],
-        "owner": np.array(fleet.owners, object)[rows.owners],
-        "hour": pd.to_datetime(rows.hours, unit="ms", utc=True),
-        **rows.columns,
-    }
+    distinct = {name: number for number, name in enumerate(dict.fromkeys(names))}
+    renumbered = np.array([distinct[name] for name in names], np.int32)
+    return pd.Categorical.from_codes(renumbered[np.concatenate(codes)], pd.Index(list(distinct), dtype="str"))

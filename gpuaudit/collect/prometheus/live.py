@@ -176,7 +176,7 @@ def _exporters(cluster: Audited, window: Span, deadline: Deadline) -> tuple[Metr
 class _Troubles:
     texts: list[str] = field(default_factory=list)
 
-    def page(self, way: Proxied, deadline: Deadline) -> bytes | None:
+    def page(self, way: Proxied, deadline: Deadline) -> bytearray | None:
         try:
             page = way.ask("/metrics", {}, deadline)
         except QueryError as error:

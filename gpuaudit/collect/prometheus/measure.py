@@ -5,13 +5,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gpuaudit.collect.prometheus.asking import HOUR_MS
 from gpuaudit.collect.prometheus.fleet import Fleet
-from gpuaudit.collect.prometheus.rollups import Numbers, Points, joined, starts_of
+from gpuaudit.collect.prometheus.rollups import Numbers, Points, joined, lengths_of, starts_of
 from gpuaudit.knowledge import metrics, series
 
 FULL = 0.98  # of the most samples an hour had: hours that a device was sampled throughout
 ENOUGH_HOURS = 3
+BLOCK_DEVICES = 2000
 FITS = 0.05  # of an interval: an hour holds whole samples only
 LADDER_COVERAGE = 0.5  # as for files: a better measure counts when it has half the samples of the most frequent one
 
@@ -77,21 +77,36 @@ def intervals(fleet: Fleet, base: Points, lengths: Mapping[int, int], told_ms: M
     It is the spacing that was seen of its scraper (`told_ms`), if that fits its own full hours; else the length of
     these over their samples; else what is usual in its cluster.
     """
-    devices = fleet.device_of[base.codes]
-    order = np.lexsort((base.hours, devices))
-    devices, hours, counts = devices[order], base.hours[order], base.values[order].astype(np.float64)
-    scrapers = fleet.scraper_of[base.codes][order]
-    starts = starts_of(devices, hours)
-    devices, hours, scrapers = devices[starts], hours[starts], scrapers[starts]
-    counts = np.maximum.reduceat(counts, starts) if len(starts) else counts
-    spans = np.array([lengths.get(hour, HOUR_MS) for hour in hours.tolist()], np.float64)
     found = np.full(len(fleet.devices), np.nan)
+    shortest = np.full(len(fleet.devices), np.inf)
+    of_device = fleet.device_of[base.codes]
+    for begin in range(0, len(fleet.devices), BLOCK_DEVICES):
+        block = base.take((of_device >= begin) & (of_device < begin + BLOCK_DEVICES))
+        _of_block(fleet, block, lengths, told_ms, (found, shortest))
+    return _filled(fleet, found, shortest)
+
+
+def _of_block(
+    fleet: Fleet,
+    base: Points,
+    lengths: Mapping[int, int],
+    told_ms: Mapping[int, float],
+    into: tuple[Numbers, Numbers],
+) -> None:
+    """Find the intervals of some devices, and the densest hour's of each."""
+    order = np.lexsort((base.hours, fleet.device_of[base.codes]))
+    hours, codes = base.hours[order], base.codes[order]
+    starts = starts_of(fleet.device_of[codes], hours)
+    counts = np.maximum.reduceat(base.values[order], starts) if len(starts) else base.values
+    per_ms = counts / lengths_of(hours[starts], lengths)
+    devices, scrapers = fleet.device_of[codes[starts]], fleet.scraper_of[codes[starts]]
     bounds = np.append(starts_of(devices), len(devices))
     for begin, end in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):
-        own = _own(counts[begin:end] / spans[begin:end])
+        own = _own(per_ms[begin:end])
         told = told_ms.get(int(scrapers[begin]), float("nan"))
-        found[devices[begin]] = told if np.isnan(own) or abs(own - told) <= FITS * told else own
-    return _filled(fleet, found, devices, counts, spans)
+        into[0][devices[begin]] = told if np.isnan(own) or abs(own - told) <= FITS * told else own
+        if (several := counts[begin:end] > 1).any():
+            into[1][devices[begin]] = 1 / per_ms[begin:end][several].max()
 
 
 def _own(per_ms: Numbers) -> float:
@@ -100,14 +115,12 @@ def _own(per_ms: Numbers) -> float:
     return float(1 / np.median(full)) if len(full) >= ENOUGH_HOURS else float("nan")
 
 
-def _filled(fleet: Fleet, found: Numbers, devices: Numbers, counts: Numbers, lengths: Numbers) -> Numbers:
-    """Give devices that were seen too short the interval that is usual in their cluster, else their densest hour's."""
+def _filled(fleet: Fleet, found: Numbers, shortest: Numbers) -> Numbers:
+    """Give devices that were seen too short the interval that is usual in their cluster, else its densest hour's."""
     clusters = np.array([device.cluster for device in fleet.devices])
     for cluster in sorted(set(clusters.tolist())):
         own = clusters == cluster
         known = found[own & ~np.isnan(found)]
-        inside = own[devices] & (counts > 1)
-        spacing = (lengths[inside] / counts[inside]).min(initial=np.inf)
-        usual = float(np.median(known)) if len(known) else spacing
+        usual = float(np.median(known)) if len(known) else float(shortest[own].min())
         found[own & np.isnan(found)] = usual if np.isfinite(usual) else np.nan
     return np.minimum(found, series.facts().max_interval_seconds * 1000)

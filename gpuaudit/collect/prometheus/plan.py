@@ -183,7 +183,9 @@ class Plan:
 
     def _held(self) -> str:
         """Return the expression of the pods that hold a GPU, under the label names of kube-state-metrics."""
-        return _plain(f"({_selector(self._dialect.holding, self._dialect.matchers)})", "pod")
+        known = metrics.labels()
+        names = ", ".join(name for name in (*series.facts().cluster, *known.pod, *known.namespace))
+        return _plain(f"count by ({names}) ({_selector(self._dialect.holding, self._dialect.matchers)})", "pod")
 
 
 def _plain(expression: str, name: str) -> str:

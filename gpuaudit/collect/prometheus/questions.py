@@ -1,12 +1,13 @@
 """Ask a server all templates of a window, a few at a time, and note which hours went unanswered."""
 
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
 import numpy as np
 
+from gpuaudit.collect.memory import give_back
 from gpuaudit.collect.metrics.store import Series
 from gpuaudit.collect.prometheus.asking import HOUR_MS, Asker, Piece, Question, Row, answers, in_flight
 from gpuaudit.collect.prometheus.errors import QueryError
@@ -17,6 +18,7 @@ from gpuaudit.knowledge import queries
 from gpuaudit.knowledge.queries import Query
 
 Progress = Callable[[str], None]
+GIVE_BACK = 8  # answers after which freed memory goes back to the system
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -37,17 +39,28 @@ class Inquiry:
     def __post_init__(self) -> None:
         self.sets = LabelSets(self.source)
 
-    def hourly(self, wanted: Sequence[Query], pieces: Sequence[Piece], *, essential: bool) -> dict[str, Points]:
-        """Return hourly values by the name of the template. Pieces are asked for in their order, newest first."""
-        asked = [(query, self.plan.of_piece(query, piece)) for piece in pieces for query in wanted]
-        found: dict[str, list[Points]] = {query.name: [] for query in wanted}
+    def hourly(
+        self, wanted: Sequence[Query], pieces: Sequence[Piece], *, essential: Collection[Query]
+    ) -> Iterator[tuple[Piece, dict[str, Points]]]:
+        """Yield the hourly values of piece after piece, by the name of the template."""
+        asked = [(query, piece) for piece in pieces for query in wanted]
 
-        def work(item: tuple[Query, Question]) -> tuple[str, list[Points]]:
-            return item[0].name, self._points(*item, essential=essential)
+        def work(item: tuple[Query, Piece]) -> tuple[str, list[Points]]:
+            query, piece = item
+            question = self.plan.of_piece(query, piece)
+            return query.name, self._points(query, question, essential=query in essential)
 
-        for name, points in self._do(work, asked, f"hours of {wanted[0].name}" if wanted else ""):
-            found[name] += points
-        return {name: joined(parts) for name, parts in found.items()}
+        found: dict[str, Points] = {}
+        for number, (name, points) in enumerate(self._do(work, asked, "hours"), start=1):
+            found[name] = joined(points)
+            if len(wanted) == len(found):
+                yield asked[number - 1][1], found
+                found = {}
+
+    def all_hours(self, wanted: Sequence[Query], *, essential: Collection[Query]) -> dict[str, Points]:
+        """Return the hourly values of the whole window by the name of the template."""
+        parts = [found for _, found in self.hourly(wanted, self.plan.pieces(), essential=essential)]
+        return {query.name: joined([part[query.name] for part in parts]) for query in wanted}
 
     def answered(self, points: Points) -> Points:
         """Leave out the hours that went unanswered: what is left of them would look like a gap of some devices."""
@@ -119,13 +132,14 @@ class Inquiry:
             if piece is not None:
                 self.lost |= {hour_of(time) for time in range(piece.first, piece.last + 1, piece.range_ms)}
 
-    def _do(self, work: Callable[[T], R], items: Sequence[T], what: str) -> list[R]:
-        done: list[R] = []
-        for result in in_flight(work, items, at_once=queries.limits().in_flight):
-            done.append(result)
+    def _do(self, work: Callable[[T], R], items: Sequence[T], what: str) -> Iterator[R]:
+        for number, result in enumerate(in_flight(work, items, at_once=queries.limits().in_flight), start=1):
             if self.progress is not None:
-                self.progress(f"{self.source}: {what}, {len(done)} of {len(items)}")
-        return done
+                self.progress(f"{self.source}: {what}, {number} of {len(items)}")
+            if number % GIVE_BACK == 0:
+                give_back()
+            yield result
+        give_back()
 
     def _as_series(self, metric: str, row: Row, time: int) -> Series:
         one = Series(metric, row.metric, self.source, sampled=False)

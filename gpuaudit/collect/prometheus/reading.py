@@ -133,13 +133,12 @@ def _chunk(counted: Mapping[str, int]) -> int:
 def _read(
     inquiry: Inquiry, hours: Hours, known: Known, counted: Mapping[str, int]
 ) -> tuple[MetricsPart, datetime | None]:
-    pieces = inquiry.plan.pieces()
-    lengths = hours_of(pieces)
+    lengths = hours_of(inquiry.plan.pieces())
     counting = [template(name, "count") for name in COUNTED]
-    answered = inquiry.hourly(counting, pieces, essential=True)
+    answered = inquiry.all_hours(counting, essential=counting)
     counts = {query.field: answered[query.name] for query in counting}
-    listed = inquiry.hourly([queries.named("nodes")], pieces, essential=False)["nodes"]
-    states, owned = _states(inquiry), _owner_series(inquiry)
+    listed = inquiry.all_hours([queries.named("nodes")], essential=())["nodes"]
+    states, owned = _states(inquiry), _owner_series(inquiry, counted)
     sets = inquiry.sets.series
     devices = [one for one in sets if is_device(one)]
     cluster_of = known.clusters(devices)
@@ -147,14 +146,9 @@ def _read(
     owners = Owners(owned, cluster_of=cluster_of, owner_of=known.owner_of, workloads=known.workloads)
     holders = Holders(sets)
     found = fleet(sets, places, holders, owners, only=known.only)
-    chosen = measure(found, counts)
-    base = inquiry.answered(base_counts(found, chosen, counts))
-    told = _spacings(inquiry, found, chosen, base)
-    chosen = replace(chosen, interval_ms=intervals(found, base, lengths, told))
-    del counts, answered
-    _date(sets, base, lengths, hours)
+    del answered
+    chosen, usage = _measured(inquiry, found, counts, hours, lengths)
     sampled = [(one, device) for one, device in found.placed if one.count]
-    usage = UsageMaker(inquiry, found, chosen, hours, lengths).usage(base)
     part = MetricsPart(
         usage=usage,
         cards=cards([*sampled, *((one, device) for one in states if (device := places.device(one)))]),
@@ -167,6 +161,22 @@ def _read(
         unplaced_series=sum(places.device(one) is None for one in devices),
     )
     return part, _since(usage)
+
+
+def _measured(
+    inquiry: Inquiry, found: Fleet, counts: dict[str, Points], hours: Hours, lengths: Mapping[int, int]
+) -> tuple[Measure, Usage]:
+    """Return what measures the devices, and the tables. Counts are let go as soon as they are used: they are large."""
+    chosen = measure(found, counts)
+    base = inquiry.answered(base_counts(found, chosen, counts))
+    counts.clear()
+    told = _spacings(inquiry, found, chosen, base)
+    chosen = replace(chosen, interval_ms=intervals(found, base, lengths, told))
+    _date(found.label_sets, base, lengths, hours)
+    maker = UsageMaker(inquiry, found, chosen, hours, lengths)
+    rows, seen = maker.rows(base), maker.seen(base)
+    del base
+    return chosen, maker.usage(rows, seen)
 
 
 def _spacings(inquiry: Inquiry, found: Fleet, chosen: Measure, base: Points) -> dict[int, float]:
@@ -188,8 +198,9 @@ def _states(inquiry: Inquiry) -> list[Series]:
     return [one for rows in inquiry.series(asked).values() for one in rows]
 
 
-def _owner_series(inquiry: Inquiry) -> list[Series]:
-    owning = [query for query in queries.templates() if queries.expression(query).kind == "owners"]
+def _owner_series(inquiry: Inquiry, counted: Mapping[str, int]) -> list[Series]:
+    """Return the owners of the pods that held a GPU, as far as kube-state-metrics is in the store."""
+    owning = [q for q in queries.templates() if queries.expression(q).kind == "owners" and counted.get(q.metric)]
     asked = [(query, question) for query in owning for question in inquiry.plan.ranges(query)]
     return [one for rows in inquiry.series(asked).values() for one in rows]
 

@@ -2,7 +2,7 @@
 
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -93,3 +93,11 @@ def starts_of(*columns: Numbers) -> Numbers:
     for column in columns:
         changes[1:] |= column[1:] != column[:-1]
     return np.flatnonzero(changes)
+
+
+def lengths_of(hours: Numbers, short: Mapping[int, int]) -> Numbers:
+    """Return the length in ms of each hour; `short` are those that are not full ones."""
+    lengths = np.full(len(hours), float(HOUR_MS))
+    for hour, length in short.items():
+        lengths[hours == hour] = length
+    return lengths

@@ -30,7 +30,7 @@ class Transport(Protocol):
     name: str  # as reports call the server: without credentials
     max_query_bytes: int  # of the encoded parameters; 0 = any
 
-    def ask(self, path: str, parameters: Mapping[str, str | Sequence[str]], deadline: Deadline) -> bytes:
+    def ask(self, path: str, parameters: Mapping[str, str | Sequence[str]], deadline: Deadline) -> bytearray:
         """Return the body of a successful answer. Raises QueryError, one kind per what can be done about it."""
 
 
@@ -46,7 +46,7 @@ class Direct:
     _client: Any = field(repr=False)  # prometheus_api_client.PrometheusConnect
     max_query_bytes: int = 0
 
-    def ask(self, path: str, parameters: Mapping[str, str | Sequence[str]], deadline: Deadline) -> bytes:
+    def ask(self, path: str, parameters: Mapping[str, str | Sequence[str]], deadline: Deadline) -> bytearray:
         """Send a query as POST, anything else as GET."""
         import requests
 
@@ -85,7 +85,7 @@ class Proxied:
     _path: str = ""  # of the proxy and the prefix behind it
     max_query_bytes: int = field(default_factory=lambda: queries.limits().get_bytes)
 
-    def ask(self, path: str, parameters: Mapping[str, str | Sequence[str]], deadline: Deadline) -> bytes:
+    def ask(self, path: str, parameters: Mapping[str, str | Sequence[str]], deadline: Deadline) -> bytearray:
         """GET through the proxy."""
         from urllib3 import Timeout
         from urllib3.exceptions import HTTPError, ReadTimeoutError, SSLError
@@ -178,7 +178,7 @@ def _slow(deadline: Deadline) -> QueryError:
     return TooMuchError("the server was too slow")
 
 
-def _bounded(chunks: Any, deadline: Deadline) -> bytes:
+def _bounded(chunks: Any, deadline: Deadline) -> bytearray:
     body = bytearray()
     limit = queries.limits().answer_bytes
     for chunk in chunks:
@@ -187,12 +187,12 @@ def _bounded(chunks: Any, deadline: Deadline) -> bytes:
             raise TooMuchError(f"an answer larger than {limit >> 20} MiB")
         if deadline.over:
             raise OutOfTimeError("the time for collecting was over")
-    return bytes(body)
+    return body
 
 
-def _checked(status: int, body: bytes, headers: Mapping[str, str]) -> bytes:
+def _checked(status: int, body: bytearray, headers: Mapping[str, str]) -> bytearray:
     if status != 200:
-        raise failure(status, body, retry_after=headers.get("Retry-After"))
+        raise failure(status, bytes(body), retry_after=headers.get("Retry-After"))
     if "html" in headers.get("Content-Type", ""):
         raise RefusedError("a web page answered, not a Prometheus: a login in front of it, or another path")
     return body

@@ -11,7 +11,7 @@ from gpuaudit.collect.metrics.mig_share import share
 from gpuaudit.collect.metrics.seen import at
 from gpuaudit.collect.prometheus.asking import HOUR_MS, Piece
 from gpuaudit.collect.prometheus.fleet import Fleet
-from gpuaudit.collect.prometheus.hours import STATISTICS, HourlyRows, columns_of, hourly_rows
+from gpuaudit.collect.prometheus.hours import STATISTICS, HourlyColumns, HourlyRows, hourly_rows
 from gpuaudit.collect.prometheus.measure import Measure
 from gpuaudit.collect.prometheus.plan import Hours
 from gpuaudit.collect.prometheus.questions import Inquiry
@@ -27,6 +27,14 @@ def template(field: str, statistic: str) -> Query:
 
 
 @dataclass(frozen=True)
+class Seen:
+    """Samples by series code, and the newest pod (namespace, name) by device and owner."""
+
+    samples: Mapping[int, float]
+    newest: Mapping[Pair, tuple[str, str]]
+
+
+@dataclass(frozen=True)
 class UsageMaker:
     """Asks for what the devices did, and makes the tables. `lengths` are the hours that are not full ones, in ms."""
 
@@ -36,55 +44,45 @@ class UsageMaker:
     hours: Hours
     lengths: Mapping[int, int]
 
-    def usage(self, base: Points) -> Usage:
-        """Return both tables of the devices whose samples `base` counts. Rows are made piece by piece of the window."""
-        rows = [made for piece in self.inquiry.plan.pieces() if (made := self._rows(base, piece)) is not None]
+    def rows(self, base: Points) -> list[HourlyRows]:
+        """Ask for the hours of the devices whose samples `base` counts, piece by piece of the window."""
+        pieces = [piece for piece in self.inquiry.plan.pieces() if len(_inside(base, piece))]
+        wanted = [template(name, statistic) for name in self._fields() for statistic in ("mean", "max")]
+        more = [query for pair in STATISTICS.values() if (query := template(*pair)) not in wanted]
+        made = []
+        for piece, found in self.inquiry.hourly([*wanted, *more], pieces, essential=wanted):
+            inside = self.inquiry.answered(_inside(base, piece))
+            values = {(query.field, query.statistic): found[query.name] for query in (*wanted, *more)}
+            if len(inside):
+                made.append(hourly_rows(self.fleet, self.measure, inside, values, self.lengths))
+        return made
+
+    def seen(self, base: Points) -> Seen:
+        """Return what the device table needs of the counts."""
+        samples = np.bincount(base.codes, base.values, len(self.fleet.device_of))
+        return Seen(dict(enumerate(samples.tolist())), self._newest_pods(base))
+
+    def usage(self, rows: list[HourlyRows], seen: Seen) -> Usage:
+        """Return both tables; the rows are used up by it."""
         if not rows:
             return Usage()
-        import pandas as pd
-
-        hourly = pd.concat([pd.DataFrame(columns_of(self.fleet, part)) for part in rows], ignore_index=True)
-        return Usage(hourly=conform_hourly(hourly), devices=conform_devices(self._devices(rows, base)))
+        devices = conform_devices(self._devices(rows, seen))
+        return Usage(hourly=conform_hourly(HourlyColumns(self.fleet, rows)), devices=devices)
 
     def _fields(self) -> list[str]:
         """Return the ladder metrics that measure a device."""
         used = {self.measure.fields[position] for position in self.measure.field_of.tolist() if position >= 0}
         return [row.field for row in metrics.LADDER if row.field in used]
 
-    def _rows(self, base: Points, piece: Piece) -> HourlyRows | None:
-        begin = piece.first + 1 - piece.range_ms
-        inside = base.take((base.hours <= piece.last) & (base.hours > begin - HOUR_MS))
-        if not len(inside):
-            return None
-        wanted = [template(name, statistic) for name in self._fields() for statistic in ("mean", "max")]
-        more = [query for pair in STATISTICS.values() if (query := template(*pair)) not in wanted]
-        answered = self.inquiry.hourly(wanted, [piece], essential=True)
-        answered |= self.inquiry.hourly(more, [piece], essential=False)
-        inside = self.inquiry.answered(inside)
-        values = {(query.field, query.statistic): answered[query.name] for query in (*wanted, *more)}
-        return hourly_rows(self.fleet, self.measure, inside, values, self.lengths) if len(inside) else None
-
-    def _devices(self, rows: Sequence[HourlyRows], base: Points) -> Any:
+    def _devices(self, rows: Sequence[HourlyRows], seen: Seen) -> Any:
         import pandas as pd
 
-        table = pd.concat([_frame(part) for part in rows], ignore_index=True).sort_values(["device", "owner", "hour"])
-        groups = table.groupby(["device", "owner"], sort=True)
-        summed = groups.agg(
-            samples=("samples", "sum"),
-            util_max=("util_max", "max"),
-            memory_max_mib=("memory_max_mib", "max"),
-            shared=("shared", "any"),
-            first_hour=("hour", "first"),
-            last_hour=("hour", "last"),
-            first_samples=("samples", "first"),
-            last_samples=("samples", "last"),
-        ).reset_index()
-        told = self._percentiles(summed, base)
-        pods = self._newest_pods(base)
+        summed = _joined([_by_owner(part) for part in rows])
+        told = self._percentiles(summed, seen)
         records = []
         for row in summed.to_dict("records"):
             pair = (int(row["device"]), int(row["owner"]))
-            namespace, pod = pods.get(pair, ("", ""))
+            namespace, pod = seen.newest.get(pair, ("", ""))
             records.append(
                 dict.fromkeys(DEVICE_VALUES, float("nan"))
                 | {name: row[name] for name in ("samples", "util_max", "memory_max_mib", "shared")}
@@ -95,13 +93,12 @@ class UsageMaker:
             )
         return pd.DataFrame(records)
 
-    def _percentiles(self, summed: Any, base: Points) -> dict[Pair, dict[str, float]]:
+    def _percentiles(self, summed: Any, seen: Seen) -> dict[Pair, dict[str, float]]:
         names = {*self._fields(), "dram", "power", "memory"}
         wanted = [q for q in queries.templates() if queries.expression(q).kind == "window" and q.field in names]
         pairs = zip(summed["device"].tolist(), summed["owner"].tolist(), strict=True)
         highest = dict(zip(pairs, summed["util_max"].tolist(), strict=True))
-        samples = dict(enumerate(np.bincount(base.codes, base.values, len(self.fleet.device_of)).tolist()))
-        return spread(self.fleet, self.measure, self.inquiry.window(wanted), samples, highest)
+        return spread(self.fleet, self.measure, self.inquiry.window(wanted), seen.samples, highest)
 
     def _device(self, pair: Pair) -> dict[str, object]:
         device = self.fleet.devices[pair[0]]
@@ -143,10 +140,43 @@ class UsageMaker:
         return {pair: pod for pair, (_, pod) in found.items()}
 
 
-def _frame(rows: HourlyRows) -> Any:
+def _inside(base: Points, piece: Piece) -> Points:
+    """Return the counts of a piece's hours."""
+    begin = piece.first + 1 - piece.range_ms
+    return base.take((base.hours <= piece.last) & (base.hours > begin - HOUR_MS))
+
+
+def _by_owner(rows: HourlyRows) -> Any:
+    """Return what the rows of each device and owner add up to, and their first and last hour."""
     import pandas as pd
 
     kept = {name: rows.columns[name] for name in ("samples", "util_max", "memory_max_mib")}
-    return pd.DataFrame(
-        {"device": rows.devices, "owner": rows.owners, "hour": rows.hours, "shared": rows.shared, **kept}
+    keys = {"device": rows.devices, "owner": rows.owners, "hour": rows.hours, "shared": rows.shared}
+    table = pd.DataFrame(keys | kept).sort_values("hour", kind="stable")
+    return table.groupby(["device", "owner"], as_index=False).agg(
+        samples=("samples", "sum"),
+        util_max=("util_max", "max"),
+        memory_max_mib=("memory_max_mib", "max"),
+        shared=("shared", "any"),
+        first_hour=("hour", "first"),
+        last_hour=("hour", "last"),
+        first_samples=("samples", "first"),
+        last_samples=("samples", "last"),
+    )
+
+
+def _joined(parts: Sequence[Any]) -> Any:
+    """Return the sums of several pieces of the window as one."""
+    import pandas as pd
+
+    table = pd.concat(parts, ignore_index=True).sort_values("first_hour", kind="stable")
+    return table.groupby(["device", "owner"], as_index=False).agg(
+        samples=("samples", "sum"),
+        util_max=("util_max", "max"),
+        memory_max_mib=("memory_max_mib", "max"),
+        shared=("shared", "any"),
+        first_hour=("first_hour", "first"),
+        last_hour=("last_hour", "last"),
+        first_samples=("first_samples", "first"),
+        last_samples=("last_samples", "last"),
     )
