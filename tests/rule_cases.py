@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import yaml
 
-from gpuaudit.cluster.nodes import Card, Cluster, Node, Resource, Sharing, Taint, Tenant
+from gpuaudit.cluster.nodes import Card, Cluster, Interface, Link, MigDevice, Node, Resource, Sharing, Taint, Tenant
 from gpuaudit.cluster.platform import Namespace, Source
 from gpuaudit.cluster.snapshot import Snapshot, Window
 from gpuaudit.cluster.usage import (
@@ -29,6 +29,7 @@ from gpuaudit.config import Config, parse_duration, with_roles
 from gpuaudit.loader import load_rules
 from gpuaudit.outcome import Outcome, evaluate
 from gpuaudit.plan.optouts import OptOuts
+from tests.rule_case_platform import platform, record
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
 CLUSTER = "prod"
@@ -44,6 +45,7 @@ MEASURED = (
     "memory_used",
 )
 CONTAINER_TIMES = ("running_since", "last_exit_at")
+POD_TIMES = ("started", "ready_at", "containers_ready_at", "initialized_at", "unschedulable_since")
 RULES = load_rules()
 
 
@@ -81,9 +83,10 @@ def snapshot_of(case: dict[str, Any]) -> Snapshot:
             Namespace(cluster=CLUSTER, name=name, **case.get("namespaces", {}).get(name, {}))
             for name in sorted(namespaces)
         ),
-        waiting=tuple(Waiting(cluster=CLUSTER, **line) for line in case.get("waiting", [])),
+        waiting=tuple(_waiting(line) for line in case.get("waiting", [])),
         sources=(Source(name="case", status="ok", provides=facts),),
         usage=_usage(lines, pods, start),
+        **platform(case, cluster=CLUSTER, at=at),
     )
 
 
@@ -108,13 +111,16 @@ def _node(line: dict[str, Any]) -> Node:
     model = line.pop("model", "h100-80gb-sxm")
     card = {"model": model, "memory_mib": 81559.0, "power_limit_watts": 700.0, "mig_enabled": mig}
     faults = line.pop("faults", {})
+    told = line.pop("cards", {})  # what a card has of its own, by index
     cards = [
-        Card(index=i, state="lost" if i < lost else "ok", faults=tuple(faults.get(i, ())), **card) for i in range(count)
+        Card(**{"index": i, "state": "lost" if i < lost else "ok", "faults": tuple(faults.get(i, ()))} | card | told_of)
+        for i in range(count)
+        for told_of in [_card(told.get(i, {}))]
     ]
     offered = line.pop("offered", {"nvidia.com/gpu": [count, count]})
     times = {
         name: at(line.pop(name, None))
-        for name in ("created", "cordoned_since", "ready_since", "gone", "reservation_end")
+        for name in ("created", "cordoned_since", "ready_since", "gone", "reservation_end", "probe_taken_at")
     }
     sharing = line.pop("sharing", None)
     return Node(
@@ -123,6 +129,7 @@ def _node(line: dict[str, Any]) -> Node:
         cards=tuple(cards),
         resources=tuple(Resource(name=k, capacity=v[0], allocatable=v[1]) for k, v in offered.items()),
         sharing=Sharing(**sharing) if sharing else None,
+        interfaces=tuple(record(Interface, one, at=at) for one in line.pop("interfaces", [])),
         taints=tuple(Taint(**{**t, "since": at(t.get("since"))}) for t in line.pop("taints", [])),
         tenants=tuple(
             Tenant(workload=f"{CLUSTER}/{t.pop('of')}", **{"pods": 1, "cpu_cores": 1.0, "memory_bytes": 2**30} | t)
@@ -130,6 +137,13 @@ def _node(line: dict[str, Any]) -> Node:
         ),
         **{"pool": "serve", "zone": "a", "ready": True, "provider": "aws", "instance_type": "p5.48xlarge"} | line,
     )
+
+
+def _card(told: dict[str, Any]) -> dict[str, Any]:
+    nested = {"mig": MigDevice, "links": Link}
+    return {
+        name: tuple(nested[name](**one) for one in value) if name in nested else value for name, value in told.items()
+    }
 
 
 def _pods(line: dict[str, Any], number: int) -> list[Pod]:
@@ -141,7 +155,9 @@ def _pod(line: dict[str, Any], number: str) -> Pod:
     kind, namespace, name = line.pop("of").split("/")
     gpus, since = line.pop("gpus", 1), at(line.pop("since", "-30d"))
     told = line.pop("container", {})
-    container = Container(name="main", **told | {key: at(told[key]) for key in told if key in CONTAINER_TIMES})
+    containers = [_container(one) for one in line.pop("containers", [told])]
+    asked = line.pop("asks", {})  # extended resources beside the GPUs
+    times = {name: at(line.pop(name)) for name in POD_TIMES if name in line}
     holding = {"kind": "whole", "resource": "nvidia.com/gpu", "count": float(gpus), "gpus": float(gpus)}
     return Pod(
         cluster=CLUSTER,
@@ -151,11 +167,21 @@ def _pod(line: dict[str, Any], number: str) -> Pod:
         created=since,
         scheduled=since,
         deleted=at(line.pop("deleted", None)),
-        containers=(container,),
-        holdings=(Holding(**holding | line.pop("holding", {})),),
-        requests={"cpu": float(line.pop("cpu", 4)), "memory": float(line.pop("memory", 32 * 2**30))},
+        containers=tuple(containers),
+        holdings=(Holding(**holding | line.pop("holding", {})),) if gpus else (),
+        requests={"cpu": float(line.pop("cpu", 4)), "memory": float(line.pop("memory", 32 * 2**30))} | asked,
+        **times,
         **{"node": None, "phase": "Running", "ready": True} | line,
     )
+
+
+def _waiting(line: dict[str, Any]) -> Waiting:
+    return Waiting(cluster=CLUSTER, **line | {key: at(line[key]) for key in ("since",) if key in line})
+
+
+def _container(told: dict[str, Any]) -> Container:
+    times = {key: at(told[key]) for key in told if key in CONTAINER_TIMES}
+    return Container(**{"name": "main"} | {k: tuple(v) if isinstance(v, list) else v for k, v in told.items()} | times)
 
 
 def _workload(name: str, line: dict[str, Any]) -> Workload:
