@@ -1,5 +1,6 @@
 """History → need, shared by the rules and the plan: tenures, their judgement, the reserve, and what is stranded."""
 
+from gpuaudit.demand.compute_need import ComputeNeed, compute_needs
 from gpuaudit.demand.free import EmptyNode, HeldByHour, empty_nodes, free_gpus, held_by_hour, lost_gpus, whole_cards
 from gpuaudit.demand.hours import IDLE_BELOW
 from gpuaudit.demand.judgement import (
@@ -23,12 +24,14 @@ __all__ = [
     "UNDERUSED_MEAN",
     "UNDERUSED_P95",
     "Bucket",
+    "ComputeNeed",
     "EmptyNode",
     "HeldByHour",
     "Reserve",
     "Stranding",
     "Tenure",
     "bucket",
+    "compute_needs",
     "empty_nodes",
     "free_gpus",
     "held_by_hour",
