@@ -218,7 +218,7 @@ def test_explain_tells_the_whole_story_from_a_report_or_a_snapshot(snapshot: Pat
     assert "the sum of" in gpuaudit("explain", "1", "--from", file).stdout
     data = json.loads(gpuaudit("explain", finding["id"], "--from", file, "-o", "json").stdout)
     assert data["findings"] == [finding]
-    assert data["actions"][0]["findings"] == [finding["id"]]
+    assert finding["id"] in data["actions"][0]["findings"]
 
 
 def test_the_snippet_that_explain_prints_silences_the_finding(snapshot: Path, tmp_path: Path) -> None:

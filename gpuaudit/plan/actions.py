@@ -1,18 +1,17 @@
-"""Actions: what a person can do, grouped from findings by (act, pool, owner), on four shelves (users.md 5.3)."""
+"""Actions: what a person can do, grouped from findings by subject, act, pool and owner, on four shelves."""
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from gpuaudit import schema
 from gpuaudit.cluster.snapshot import Snapshot
 from gpuaudit.outcome import Judged
 from gpuaudit.plan.bill import dollars
-from gpuaudit.rule import Severity
 
 GroupKey = tuple[schema.Shelf, str, str, str, str]
 SHELVES: tuple[schema.Shelf, ...] = ("protect", "this_week", "plan", "find_out")
-HURT = {Severity.HIGH, Severity.MEDIUM}
 RISK = {
     "release_node": "none",
     "release_gpus": "restart",
@@ -27,6 +26,19 @@ RISK = {
 EFFORT: Mapping[str, schema.Effort] = {"release_node": "S", "release_gpus": "S", "configure": "S", "purchase": "M"}
 
 
+@dataclass(frozen=True)
+class _Row:
+    """All that is said of one subject: it stands once on the screen, under its highest shelf."""
+
+    shelf: schema.Shelf
+    lead: Judged
+    more: tuple[Judged, ...]
+
+    @property
+    def all(self) -> tuple[Judged, ...]:
+        return (self.lead, *self.more)
+
+
 def actions(
     snapshot: Snapshot,
     findings: Sequence[Judged],
@@ -35,28 +47,40 @@ def actions(
     owner_of: Callable[[str], str],
     hurts: Callable[[Judged], bool],
 ) -> list[schema.ActionPart]:
-    """Group unignored findings with an act; `hurts` tells whether users or jobs are hurt now."""
-    groups: dict[GroupKey, list[Judged]] = defaultdict(list)
-    for judged in findings:
-        if judged.ignored is None and judged.finding.act is not None:
-            groups[_key(snapshot, judged, attributed, owner_of=owner_of, hurts=hurts)].append(judged)
-    made = [(_action(key, group, attributed), _gpus(group)) for key, group in groups.items()]
-    made.sort(key=lambda pair: (SHELVES.index(pair[0].shelf), -pair[0].booked_monthly, -pair[1], pair[0].id))
+    """Group unignored findings with an act; `hurts` tells whether users or jobs are hurt now.
+
+    What is said of one subject becomes one row, led by its gravest finding; rows of one shelf, rule, act, pool and
+    owner become one action. Every finding is in exactly one action.
+    """
+    groups: dict[GroupKey, list[_Row]] = defaultdict(list)
+    for row in _rows(findings, attributed, hurts=hurts):
+        assert row.lead.finding.act is not None
+        owner = owner_of(row.lead.workload) if row.lead.workload else ""
+        groups[row.shelf, row.lead.rule, row.lead.finding.act.kind, pool_of(snapshot, row.lead), owner].append(row)
+    made = [(_action(key, group, attributed), group) for key, group in groups.items()]
+    made.sort(key=lambda pair: (SHELVES.index(pair[0].shelf), -pair[0].booked_monthly, *_rank(pair[1]), pair[0].id))
     return [action for action, _ in made]
 
 
-def _key(
-    snapshot: Snapshot,
-    judged: Judged,
-    attributed: Mapping[str, int],
-    *,
-    owner_of: Callable[[str], str],
-    hurts: Callable[[Judged], bool],
-) -> GroupKey:
-    assert judged.finding.act is not None
-    owner = owner_of(judged.workload) if judged.workload else ""
-    shelf = _shelf(judged, attributed, hurts=hurts)
-    return (shelf, judged.rule, judged.finding.act.kind, pool_of(snapshot, judged), owner)
+def _rows(
+    findings: Sequence[Judged], attributed: Mapping[str, int], *, hurts: Callable[[Judged], bool]
+) -> Iterator[_Row]:
+    by_subject: dict[tuple[str, ...], list[Judged]] = defaultdict(list)
+    for judged in findings:
+        if judged.ignored is None and judged.finding.act is not None:
+            by_subject[_subject(judged)].append(judged)
+    for group in by_subject.values():
+        shelves = {judged.id: _shelf(judged, attributed, hurts=hurts) for judged in group}
+        order = sorted(
+            group,
+            key=lambda j: (SHELVES.index(shelves[j.id]), -attributed.get(j.id, 0), j.severity.rank, j.rule, j.id),
+        )
+        yield _Row(shelves[order[0].id], order[0], tuple(order[1:]))
+
+
+def _subject(judged: Judged) -> tuple[str, ...]:
+    subject = judged.finding.subject
+    return (judged.workload,) if judged.workload else (subject.cluster, subject.kind, subject.name)
 
 
 def _shelf(judged: Judged, attributed: Mapping[str, int], *, hurts: Callable[[Judged], bool]) -> schema.Shelf:
@@ -81,33 +105,36 @@ def pool_of(snapshot: Snapshot, judged: Judged) -> str:
     return "+".join(sorted({node.pool or "(no pool)" for node in nodes if node is not None}))
 
 
-def _action(key: GroupKey, group: Sequence[Judged], attributed: Mapping[str, int]) -> schema.ActionPart:
-    shelf, rule, act, pool, owner = key
+def _action(key: GroupKey, rows: Sequence[_Row], attributed: Mapping[str, int]) -> schema.ActionPart:
+    shelf, _, act, pool, owner = key
     digest = hashlib.sha256(chr(0).join(key).encode()).hexdigest()
+    findings = [judged.id for row in rows for judged in row.all]
     return schema.ActionPart(
         id=f"action-{digest[:8]}",
         shelf=shelf,
         act=act,
         pool=pool,
         owner=owner,
-        text=_text(rule, group),
-        findings=[judged.id for judged in group],
-        booked_monthly=dollars(sum(attributed.get(judged.id, 0) for judged in group)),
+        text=_text(rows),
+        findings=findings,
+        booked_monthly=dollars(sum(attributed.get(name, 0) for name in findings)),
         risk=RISK.get(act, "restart"),
         effort=EFFORT.get(act, "M"),
     )
 
 
-def _text(rule: str, group: Sequence[Judged]) -> str:
-    if len(group) == 1:
-        return group[0].finding.message
-    gpus = [judged.finding.subject.gpus for judged in group]
+def _text(rows: Sequence[_Row]) -> str:
+    if len(rows) == 1:
+        also = ", ".join(dict.fromkeys(judged.rule for judged in rows[0].more if judged.rule != rows[0].lead.rule))
+        return rows[0].lead.finding.message + (f" (also {also})" if also else "")
+    gpus = [row.lead.finding.subject.gpus for row in rows]
     held = f", {sum(g for g in gpus if g is not None):g} GPUs" if all(g is not None for g in gpus) else ""
-    named = ", ".join(judged.finding.subject.name for judged in group[:3])
-    more = f" and {len(group) - 3} more" if len(group) > 3 else ""
-    return f"{len(group)} findings of {rule}{held}: {named}{more}"
+    named = ", ".join(row.lead.finding.subject.name for row in rows[:3])
+    more = f" and {len(rows) - 3} more" if len(rows) > 3 else ""
+    return f"{len(rows)} findings of {rows[0].lead.rule}{held}: {named}{more}"
 
 
-def _gpus(group: Sequence[Judged]) -> float:
-    """GPUs that the group speaks of; unknown ones do not count towards its rank."""
-    return sum(judged.finding.subject.gpus or 0.0 for judged in group)
+def _rank(rows: Sequence[_Row]) -> tuple[int, float]:
+    """Gravest first, then by the GPUs spoken of; unknown ones do not count."""
+    gpus = sum(row.lead.finding.subject.gpus or 0.0 for row in rows)
+    return (min(row.lead.severity.rank for row in rows), -gpus)
