@@ -88,7 +88,10 @@ class Sharing(Record, frozen=True, kw_only=True):
 
 
 class Interface(Record, frozen=True, kw_only=True):
-    """A network interface or RDMA device of a node; speeds in Gbit/s; None = not seen."""
+    """A network interface or RDMA device of a node; speeds in Gbit/s; None = not seen.
+
+    `ethernet` is a plain interface; `other` an RDMA device whose link layer is not known.
+    """
 
     name: str
     kind: LinkKind = "other"
@@ -103,7 +106,10 @@ class Interface(Record, frozen=True, kw_only=True):
     ecn: bool | None = None
     virtual_functions: int | None = None
     master: str | None = None  # bond it belongs to
-    counters: dict[str, float] = {}
+    driver: str | None = None
+    disabled: bool | None = None  # switched off by somebody, not broken
+    counters: dict[str, float] = {}  # since the driver was loaded, as the host tells
+    increases: dict[str, float] = {}  # within the window, as metrics tell: only what grew
 
 
 class Tenant(Record, frozen=True, kw_only=True):
@@ -171,6 +177,8 @@ class Node(Record, frozen=True, kw_only=True):
     kubelet_version: str | None = None
     provider_id: str | None = None
     interfaces: tuple[Interface, ...] = ()
+    peermem: bool | None = None  # the module nvidia_peermem is loaded
+    dma_buf: bool | None = None  # DMA-BUF can carry GPUDirect RDMA: open kernel modules on a new enough kernel
     tenants: tuple[Tenant, ...] = ()  # on GPU nodes only
     agents: dict[str, bool] = {}  # on GPU nodes only: system (key of knowledge systems) with a pod there → ready
     probe_taken_at: Instant | None = None  # node facts (NVML, sysfs) are of this time

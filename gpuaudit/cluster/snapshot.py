@@ -6,6 +6,7 @@ from datetime import timedelta
 from functools import cached_property
 from typing import TypeVar
 
+from gpuaudit.cluster.nccl import NcclLog
 from gpuaudit.cluster.nodes import Card, Cluster, Node, NodePool, Span
 from gpuaudit.cluster.platform import (
     Autoscaler,
@@ -55,6 +56,7 @@ class Snapshot:
     events: tuple[Event, ...] = ()
     custom_objects: tuple[CustomObject, ...] = ()
     systems: tuple[InstalledSystem, ...] = ()
+    nccl_logs: tuple[NcclLog, ...] = ()
     metrics: tuple[Metric, ...] = ()
     sources: tuple[Source, ...] = ()
     join_ratio: float | None = None  # device series whose host or pod the API server knows

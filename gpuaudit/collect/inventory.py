@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from datetime import datetime
 
+from gpuaudit.cluster.nccl import NcclLog
 from gpuaudit.cluster.nodes import Cluster, Node, NodePool
 from gpuaudit.cluster.platform import (
     Autoscaler,
@@ -46,6 +47,7 @@ class Inventory:
     events: tuple[Event, ...] = ()
     custom_objects: tuple[CustomObject, ...] = ()
     systems: tuple[InstalledSystem, ...] = ()
+    nccl_logs: tuple[NcclLog, ...] = ()
     provides: tuple[str, ...] = ()
     newest: datetime | None = None
     notes: tuple[str, ...] = ()

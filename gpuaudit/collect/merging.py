@@ -9,7 +9,7 @@ from gpuaudit.cluster.record import Record
 from gpuaudit.cluster.snapshot import Snapshot
 from gpuaudit.collect.inventory import Inventory
 
-_IDENTITY = ("cluster", "namespace", "api_group", "kind", "name", "system")
+_IDENTITY = ("cluster", "namespace", "api_group", "kind", "name", "system", "host")
 _OF_EVENTS = ("reason", "first")
 _RECORDS = tuple(
     field.name for field in fields(Inventory) if field.name not in ("provides", "newest", "notes", "clusters")

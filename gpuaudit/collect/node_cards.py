@@ -28,8 +28,14 @@ def with_facts(node: Node, facts: HostFacts, *, fresh: bool) -> Node:
         "driver_version": facts.driver,
         "cuda_version": facts.cuda,
         "kernel_version": facts.fabric.kernel,
+        "peermem": facts.fabric.peermem,
+        "dma_buf": facts.fabric.dma_buf,
     }
-    kept = {name: value for name, value in told.items() if value and (fresh or getattr(node, name) is None)}
+    kept = {
+        name: value
+        for name, value in told.items()
+        if value not in (None, "") and (fresh or getattr(node, name) is None)
+    }
     cards = _cards(node.cards, facts.gpus, fresh=fresh)
     source = node.cards_source if len(cards) == len(node.cards) and node.cards_source else SOURCE if cards else None
     return msgspec.structs.replace(
@@ -181,6 +187,11 @@ def _name(port: PortFacts, several: set[str]) -> str:
     return f"{port.device}/{port.port}" if port.device in several else port.device
 
 
+def _disabled(port: PortFacts) -> bool | None:
+    """Whether somebody switched the port off: the physical state of an RDMA port tells; of others it is not known."""
+    return None if port.physical_state is None else port.physical_state.casefold() == "disabled"
+
+
 def _interface(port: PortFacts, name: str) -> Interface:
     state = (port.state or "").upper()
     return Interface(
@@ -197,5 +208,7 @@ def _interface(port: PortFacts, name: str) -> Interface:
         ecn=None if port.ecn_priorities is None else bool(port.ecn_priorities),
         virtual_functions=port.virtual_functions,
         master=port.bond,
+        driver=port.driver,
+        disabled=_disabled(port),
         counters={key: float(value) for key, value in port.counters.items()},
     )

@@ -23,6 +23,7 @@ class Offer(Entry, frozen=True, kw_only=True):
     ram_gib: float | None = None
     network_gbps: float | None = None
     rdma: str | None = None  # kind as the provider calls it; "none" = it has none; None = unknown
+    rdma_devices: int | None = None  # RDMA devices that the instance has, where the source counts them
     on_demand_usd_hour: Decimal | None = None
     spot_usd_hour: Decimal | None = None
     region: str | None = None  # "all" = the same list price everywhere
