@@ -24,6 +24,7 @@ from gpuaudit.cluster.platform import (
     VolumeClaim,
 )
 from gpuaudit.cluster.record import Instant
+from gpuaudit.cluster.serving import Served
 from gpuaudit.cluster.usage import Usage
 from gpuaudit.cluster.workloads import Pod, Waiting, Workload
 
@@ -58,6 +59,7 @@ class Snapshot:
     systems: tuple[InstalledSystem, ...] = ()
     nccl_logs: tuple[NcclLog, ...] = ()
     metrics: tuple[Metric, ...] = ()
+    served: tuple[Served, ...] = ()
     sources: tuple[Source, ...] = ()
     join_ratio: float | None = None  # device series whose host or pod the API server knows
     usage: Usage = field(default_factory=Usage)
@@ -101,6 +103,11 @@ class Snapshot:
     def card_by_uuid(self) -> Mapping[str, tuple[Node, Card]]:
         """Cards that have a UUID, with their node."""
         return {card.uuid: (node, card) for node in self.nodes for card in node.cards if card.uuid}
+
+    @cached_property
+    def served_by_workload(self) -> Mapping[str, tuple[Served, ...]]:
+        """What engines told of the models they served, by workload id."""
+        return _grouped((served.workload, served) for served in self.served)
 
     def holders(self, node: Node) -> tuple[Pod, ...]:
         """Pods that hold a GPU of the node now."""

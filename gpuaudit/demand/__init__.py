@@ -14,6 +14,7 @@ from gpuaudit.demand.judgement import (
     power_denies,
     underused,
 )
+from gpuaudit.demand.memory_need import MemoryNeed, NeedKind, memory_needs
 from gpuaudit.demand.reserve import Reserve, pool_zone, reserve, usable
 from gpuaudit.demand.stranding import Stranding, planned_maintenance, stranding, strandings
 from gpuaudit.demand.tenures import DRAM_CEILING, Tenure, tenures
@@ -27,6 +28,8 @@ __all__ = [
     "ComputeNeed",
     "EmptyNode",
     "HeldByHour",
+    "MemoryNeed",
+    "NeedKind",
     "Reserve",
     "Stranding",
     "Tenure",
@@ -39,6 +42,7 @@ __all__ = [
     "looks_idle",
     "looks_underused",
     "lost_gpus",
+    "memory_needs",
     "planned_maintenance",
     "pool_zone",
     "power_denies",

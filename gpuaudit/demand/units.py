@@ -99,14 +99,15 @@ def weakest(sureness: Iterable[Confidence | None]) -> Confidence | None:
 def _is_apart(snapshot: Snapshot, tenure: Tenure) -> bool:
     if stands_for_others(tenure.namespace):
         return True
-    if (tenure.cluster, tenure.namespace, tenure.pod) in _failing_keys(snapshot):
+    if (tenure.cluster, tenure.namespace, tenure.pod) in failing_keys(snapshot):
         return True
     holding = list(_holding(snapshot, tenure.owner))
     return bool(holding) and all(is_spare(pod) for pod in holding)
 
 
 @once
-def _failing_keys(snapshot: Snapshot) -> frozenset[tuple[str, str, str]]:
+def failing_keys(snapshot: Snapshot) -> frozenset[tuple[str, str, str]]:
+    """Return the keys of the pods that hold a GPU and cannot run."""
     return frozenset(failing.pod.key for failing in failing_pods(snapshot))
 
 
