@@ -1,6 +1,7 @@
 """What the faults that sources report of a GPU mean: broken, to be watched, or the program's own doing."""
 
 import re
+from collections.abc import Mapping
 from functools import cache
 from typing import Literal
 
@@ -9,13 +10,27 @@ from gpuaudit.knowledge.reading import Entry, read_toml
 FaultClass = Literal["replace", "broken", "watch", "program", "unknown"]
 
 
+class Bucket(Entry, frozen=True):
+    """XIDs that NVIDIA's catalogue treats alike; `action` is its immediate action, "" where it names none."""
+
+    action: str
+    means: FaultClass
+    xids: tuple[int, ...]
+    source: str
+
+
+class Named(Entry, frozen=True):
+    """A fault that is no XID, by the name that a source gives it."""
+
+    name: str
+    means: FaultClass
+    source: str
+
+
 class _File(Entry, frozen=True):
-    broken_xids: tuple[int, ...]
-    watched_xids: tuple[int, ...]
-    program_xids: tuple[int, ...]
-    broken_names: tuple[str, ...]
-    replace_names: tuple[str, ...]
-    sources: tuple[str, ...]
+    sources: dict[str, str]
+    bucket: tuple[Bucket, ...]
+    named: tuple[Named, ...]
 
 
 @cache
@@ -25,13 +40,34 @@ def _file() -> _File:
 
 def fault_class(fault: str) -> FaultClass:
     """Return what a fault of `Card.faults` means; `unknown` for one that the table does not have."""
-    table, name = _file(), fault.strip().casefold()
-    number = re.fullmatch(r"xid (\d{1,4})", name)
-    if number:
-        xid = int(number[1])
-        if xid in table.broken_xids:
-            return "broken"
-        return "watch" if xid in table.watched_xids else "program" if xid in table.program_xids else "unknown"
-    if name in table.replace_names:
-        return "replace"
-    return "broken" if name in (one.casefold() for one in table.broken_names) else "unknown"
+    bucket = _bucket(fault)
+    if bucket is not None:
+        return bucket.means
+    name = fault.strip().casefold()
+    return next((one.means for one in _file().named if one.name.casefold() == name), "unknown")
+
+
+def fault_action(fault: str) -> str:
+    """Return the immediate action that NVIDIA's catalogue names for an XID (`RESET_GPU`); "" where it names none."""
+    bucket = _bucket(fault)
+    return bucket.action if bucket is not None else ""
+
+
+def buckets() -> tuple[Bucket, ...]:
+    """Return the table of XIDs."""
+    return _file().bucket
+
+
+def sources() -> Mapping[str, str]:
+    """Return the text behind each source tag of this table."""
+    return _file().sources
+
+
+def _bucket(fault: str) -> Bucket | None:
+    number = re.fullmatch(r"xid (\d{1,4})", fault.strip().casefold())
+    return _by_xid().get(int(number[1])) if number else None
+
+
+@cache
+def _by_xid() -> Mapping[int, Bucket]:
+    return {xid: bucket for bucket in _file().bucket for xid in bucket.xids}

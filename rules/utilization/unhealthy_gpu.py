@@ -6,7 +6,7 @@ from gpuaudit.cluster.nodes import Card, Node
 from gpuaudit.cluster.snapshot import Snapshot, device_id
 from gpuaudit.demand import lost_gpus, planned_maintenance, tenures
 from gpuaudit.demand.subjects import amount, listed, node_groups, node_subject, place
-from gpuaudit.knowledge.faults import FaultClass, fault_class
+from gpuaudit.knowledge.faults import FaultClass, fault_action, fault_class
 from gpuaudit.rule import Act, Confidence, Evidence, Finding, Fix, Severity, rule
 
 Faulty = Mapping[tuple[str, str], Sequence[Card]]
@@ -23,10 +23,11 @@ def unhealthy_gpu(snapshot: Snapshot) -> Iterator[Finding]:
     """A GPU that is still given out has reported a fault of its hardware.
 
     Work that is placed on it crashes, hangs or computes wrong numbers, and is placed there again, because the
-    scheduler sees nothing. What counts are XIDs that ask for a reset or a replacement, and failed row remaps; XIDs
-    that a program causes (13, 31, 43, 45 and the like) are silent, and those that heal themselves, or that are not
-    known, only ask for a look. DCGM keeps the last XID and not its time: it may be from before the last reset. A GPU
-    that the node no longer offers is told by lost-gpu, and planned maintenance is left alone.
+    scheduler sees nothing. What counts are XIDs for which NVIDIA's catalogue asks to reset the GPU or to restart its
+    host, and failed row remaps; XIDs that a program causes or that are to be ignored (13, 31, 43, 45 and the like) are
+    silent, and those that heal themselves, or that are not known, only ask for a look. DCGM keeps the last XID and not
+    its time: it may be from before the last reset. A GPU that the node no longer offers is told by lost-gpu, and
+    planned maintenance is left alone.
 
     Take the node out of service, let its jobs finish, reset the GPU and run a diagnosis before it is given out again;
     a failed row remap is a case for the vendor.
@@ -74,7 +75,9 @@ def _finding(snapshot: Snapshot, group: Sequence[Node], faulty: Faulty) -> Findi
 
 
 def _words(confidence: Confidence) -> str:
-    return "an error that needs a look" if confidence == "investigate" else "a fault of the hardware"
+    if confidence == "investigate":
+        return "an error that needs a look"
+    return "a fault of the hardware" if confidence == "confirmed" else "an error that only a reset or a repair ends"
 
 
 def _told(card: Card) -> list[str]:
@@ -86,5 +89,9 @@ def _evidence(cards: Sequence[tuple[Node, Card]], held: Sequence[str]) -> Iterat
         for fault in _told(card):
             name = f"fault of {device_id(node, card)}"
             yield Evidence(name=name, value=fault, unit=fault_class(fault), statistic="now", source="metrics")
+            if action := fault_action(fault):
+                yield Evidence(
+                    name=f"NVIDIA's action for {fault}", value=action, observed=False, source="XID catalogue"
+                )
     for owner in held[:5]:
         yield Evidence(name="held by", value=owner, statistic="now", source="metrics")
