@@ -121,7 +121,7 @@ def _source(
     said += sorted({note for _, facts in fresh for note in facts.notes})[:MOST_NOTES]
     provides = []
     if any(facts.driver for _, facts in fresh):
-        provides.append("node_facts")
+        provides += ["driver_versions", "node_facts"]
     if any(facts.fabric.ports for _, facts in fresh):
         provides.append("node_network")
     status = "partial" if stale else "ok"

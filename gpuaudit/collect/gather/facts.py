@@ -1,5 +1,8 @@
 """Which facts (knowledge.facts) the kinds of objects that were read give."""
 
+from collections.abc import Iterable
+
+from gpuaudit.cluster.nodes import Node
 from gpuaudit.cluster.platform import CustomObject
 from gpuaudit.collect.gather.state import Gathered
 from gpuaudit.knowledge import kinds
@@ -9,8 +12,8 @@ WHOLE_CLUSTER = frozenset(  # facts that some namespaces alone do not give: what
 )
 
 
-def provided(state: Gathered) -> tuple[str, ...]:
-    """Return the facts that were given: by the kinds read, and by the ConfigMaps found among them."""
+def provided(state: Gathered, nodes: Iterable[Node]) -> tuple[str, ...]:
+    """Return the facts that were given: by the kinds read, by the nodes' labels, and by the ConfigMaps among them."""
     found = {how.fact for kind in state.seen if (how := kinds.find(*kind)) and how.fact}
     configs = list(state.kept.values("custom /ConfigMap", CustomObject))
     found.discard("mig_configs")
@@ -20,6 +23,8 @@ def provided(state: Gathered) -> tuple[str, ...]:
         found.add("dashboards")
     if ("apps", "Deployment") in state.seen or state.crds:
         found.add("systems")
+    if any(node.driver_version for node in nodes):
+        found.add("driver_versions")
     if state.tenant:
         found -= WHOLE_CLUSTER
     return tuple(sorted(found))

@@ -72,7 +72,7 @@ def inventory_of(state: Gathered) -> Inventory:
         volume_claims=volume_claims(state),
         custom_objects=tuple(state.kept.all_values("custom ", CustomObject)),
         events=events(state),
-        provides=provided(state),
+        provides=provided(state, records),
         newest=state.newest,
         notes=notes(state),
     )
