@@ -208,3 +208,111 @@ def test_junk_in_sysfs_is_unknown(sysfs: Sysfs) -> None:
     found = only(sysfs)
     assert (found.kind, found.rate_gbps, found.state) == ("other", None, None)
     assert "symbol_error" not in found.counters
+
+
+def test_ecn_counts_where_marks_are_answered_and_obeyed(sysfs: Sysfs) -> None:
+    sysfs.rdma("mlx5_1", "0000:1b:00.0", layer="Ethernet", rate="200 Gb/sec (4X HDR)", net="eth1")
+    for priority in range(8):
+        sysfs.write(f"sys/class/net/eth1/ecn/roce_np/enable/{priority}", int(priority in (3, 4)))
+        sysfs.write(f"sys/class/net/eth1/ecn/roce_rp/enable/{priority}", int(priority == 3))
+    assert only(sysfs).ecn_priorities == (3,)
+
+
+def test_what_is_not_seen_of_a_lossless_network_says_why(sysfs: Sysfs) -> None:
+    sysfs.rdma("mlx5_1", "0000:1b:00.0", layer="Ethernet", rate="200 Gb/sec (4X HDR)", net="eth1")
+    assert "network is another one" in only(sysfs).unknown["pfc_priorities"]
+    assert "sysfs" in only(sysfs).unknown["ecn_priorities"]
+
+
+def test_iwarp_is_no_roce(sysfs: Sysfs) -> None:
+    sysfs.rdma("irdma0", "0000:1b:00.0", layer="Ethernet", rate="100 Gb/sec (4X)", net="eth1", driver="irdma")
+    sysfs.write("sys/class/infiniband/irdma0/node_type", "4: RNIC")
+    assert only(sysfs).kind == "other"
+
+
+def test_the_pcie_link_of_a_nic(sysfs: Sysfs) -> None:
+    path = sysfs.pci("0000:5e:00.0", driver="mlx5_core")
+    for name, text in {
+        "current_link_speed": "16.0 GT/s PCIe",
+        "current_link_width": "8",
+        "max_link_speed": "32.0 GT/s PCIe",
+        "max_link_width": "16",
+    }.items():
+        (path / name).write_text(f"{text}\n")
+    sysfs.net("eth1", path)
+    link = only(sysfs).pcie
+    assert (link.generation, link.width, link.max_generation, link.max_width) == (4, 8, 5, 16)
+
+
+def test_a_virtual_function_names_its_physical_one(sysfs: Sysfs) -> None:
+    physical, virtual = sysfs.pci("0000:5e:00.0"), sysfs.pci("0000:5e:00.2")
+    (virtual / "physfn").symlink_to(physical)
+    sysfs.net("eth1", virtual)
+    assert only(sysfs).physical_function == "0000:5e:00.0"
+
+
+def test_a_bond_tells_its_mode(sysfs: Sysfs) -> None:
+    sysfs.net("bond0")
+    sysfs.write("sys/class/net/bond0/bonding/mode", "802.3ad 4")
+    sysfs.net("eth2", sysfs.pci("0000:61:00.0"))
+    (sysfs.root / "sys/class/net/eth2/master").symlink_to(sysfs.root / "sys/class/net/bond0")
+    assert (only(sysfs).bond, only(sysfs).bond_mode) == ("bond0", "802.3ad")
+
+
+def config_space(*capabilities: tuple[int, int, bytes], size: int = 4096) -> bytes:
+    """A configuration space with extended capabilities (offset, id, what follows the header), as PCIe chains them."""
+    content = bytearray(size)
+    for number, (at, ident, rest) in enumerate(capabilities):
+        following = capabilities[number + 1][0] if number + 1 < len(capabilities) else 0
+        content[at : at + 4] = (ident | 1 << 16 | following << 20).to_bytes(4, "little")
+        content[at + 4 : at + 4 + len(rest)] = rest
+    return bytes(content)
+
+
+AER = (0x100, 0x0001, b"")
+
+
+def acs(control: int) -> bytes:
+    return config_space(AER, (0x140, 0x000D, (0x5F).to_bytes(2, "little") + control.to_bytes(2, "little")))
+
+
+BRIDGE, UNDER = "0000:00:01.0", "pci0000:00/0000:00:01.0"
+
+
+@pytest.mark.parametrize(
+    ("config", "found"),
+    [
+        (acs(0x1D), (BRIDGE,)),  # SrcValid, redirection of requests and completions, upstream forwarding
+        (acs(0x00), ()),
+        (acs(0x01), ()),  # source validation alone redirects nothing
+        (config_space(AER), ()),
+        (bytes(256), ()),  # a conventional PCI bridge
+        (acs(0x1D)[:64], None),  # what anyone may read
+        (b"", None),
+        (config_space((0x100, 0x0001, b""), (0x140, 0x0002, b""), (0x100, 0x0001, b"")), ()),  # a loop
+    ],
+)
+def test_access_control_above_a_gpu(sysfs: Sysfs, config: bytes, found: tuple[str, ...] | None) -> None:
+    gpu = sysfs.pci("0000:01:00.0", bridges=UNDER)
+    (gpu / "vendor").write_text("0x10de\n")
+    (gpu / "class").write_text("0x030200\n")
+    bridge = sysfs.pci(BRIDGE, bridges="pci0000:00")
+    (bridge / "config").write_bytes(config)
+    facts = read_fabric(sysfs.root)
+    assert facts.acs == found
+    assert ("acs" in facts.unknown) == (found is None)
+    if found is None:
+        assert "CAP_SYS_ADMIN" in facts.unknown["acs"]
+
+
+def test_where_a_gpu_sits(sysfs: Sysfs) -> None:
+    path = sysfs.pci("0000:aa:00.0", numa=1)
+    (path / "local_cpulist").write_text("48-95\n")
+    told = GpuFacts(index=0, pci="0000:aa:00.0", unknown={"numa": "not supported", "power": "no permission"})
+    (found,) = near([told], read_fabric(sysfs.root), sysfs.root)
+    assert (found.numa, found.cpus, found.unknown) == (1, "48-95", {"power": "no permission"})
+
+
+def test_procfs_may_lie_elsewhere(sysfs: Sysfs) -> None:
+    sysfs.write("elsewhere/sys/kernel/osrelease", "6.8.0")
+    assert read_fabric(sysfs.root, sysfs.root / "elsewhere").kernel == "6.8.0"

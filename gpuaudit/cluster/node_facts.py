@@ -159,6 +159,14 @@ class GpuFacts(Record, frozen=True, kw_only=True):
     unknown: dict[str, str] = {}  # field → why
 
 
+class EtsFacts(Record, frozen=True, kw_only=True):
+    """How a port shares its bandwidth (802.1Qaz): by priority its traffic class, by class its percent and algorithm."""
+
+    priority_classes: tuple[int, ...] = ()
+    bandwidth_percent: tuple[int, ...] = ()
+    algorithms: tuple[str, ...] = ()  # strict, ets, cb-shaper, vendor
+
+
 class PortFacts(Record, frozen=True, kw_only=True):
     """A port of an RDMA device or a network interface. Speeds in Gbit/s."""
 
@@ -177,12 +185,17 @@ class PortFacts(Record, frozen=True, kw_only=True):
     numa: int | None = None
     gids: tuple[str, ...] = ()  # kinds of GID that are there: IB, RoCE v1, RoCE v2
     pfc_priorities: tuple[int, ...] | None = None
-    trust: str | None = None
-    ecn_priorities: tuple[int, ...] | None = None
+    trust: str | None = None  # dscp or pcp
+    ets: EtsFacts | None = None
+    ecn_priorities: tuple[int, ...] | None = None  # marked and reacted to
     virtual_functions: int | None = None
     max_virtual_functions: int | None = None
+    physical_function: str | None = None  # PCI address, of a virtual function
     bond: str | None = None
+    bond_mode: str | None = None  # 802.3ad, active-backup
+    pcie: PcieFacts = PcieFacts()
     counters: dict[str, int] = {}
+    unknown: dict[str, str] = {}  # field → why
 
 
 class FabricFacts(Record, frozen=True, kw_only=True):
@@ -191,7 +204,7 @@ class FabricFacts(Record, frozen=True, kw_only=True):
     ports: tuple[PortFacts, ...] = ()
     peermem: bool | None = None
     dma_buf: bool | None = None
-    acs: tuple[str, ...] | None = None  # PCI bridges above a GPU or NIC with ACS redirection on
+    acs: tuple[str, ...] | None = None  # PCI bridges above a GPU or NIC with ACS redirection on; None = not readable
     kernel: str | None = None
     unknown: dict[str, str] = {}
 

@@ -104,9 +104,15 @@ class Interface(Record, frozen=True, kw_only=True):
     firmware: str | None = None
     pfc_priorities: tuple[int, ...] | None = None
     ecn: bool | None = None
+    trust: str | None = None  # dscp or pcp
     virtual_functions: int | None = None
+    virtual: bool = False  # is itself a virtual function
     master: str | None = None  # bond it belongs to
     driver: str | None = None
+    pcie_gen: int | None = None
+    pcie_width: int | None = None
+    pcie_max_gen: int | None = None
+    pcie_max_width: int | None = None
     disabled: bool | None = None  # switched off by somebody, not broken
     counters: dict[str, float] = {}  # since the driver was loaded, as the host tells
     increases: dict[str, float] = {}  # within the window, as metrics tell: only what grew
@@ -179,6 +185,7 @@ class Node(Record, frozen=True, kw_only=True):
     interfaces: tuple[Interface, ...] = ()
     peermem: bool | None = None  # the module nvidia_peermem is loaded
     dma_buf: bool | None = None  # DMA-BUF can carry GPUDirect RDMA: open kernel modules on a new enough kernel
+    acs_bridges: tuple[str, ...] | None = None  # PCI bridges above a GPU or NIC that send peer traffic over the root
     tenants: tuple[Tenant, ...] = ()  # on GPU nodes only
     agents: dict[str, bool] = {}  # on GPU nodes only: system (key of knowledge systems) with a pod there → ready
     probe_taken_at: Instant | None = None  # node facts (NVML, sysfs) are of this time

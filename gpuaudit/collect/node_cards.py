@@ -23,19 +23,23 @@ _KINDS: dict[str, LinkKind] = {
 
 
 def with_facts(node: Node, facts: HostFacts, *, fresh: bool) -> Node:
-    """Return the node with what its host tells. Facts that are not `fresh` only fill what is unknown."""
+    """Return the node with what its host tells.
+
+    Of facts that are not `fresh` only what does not change is used, and only where nothing is known: what the cards
+    are, not how they, their MIG devices or the network fare.
+    """
     told = {
         "driver_version": facts.driver,
         "cuda_version": facts.cuda,
         "kernel_version": facts.fabric.kernel,
-        "peermem": facts.fabric.peermem,
-        "dma_buf": facts.fabric.dma_buf,
     }
-    kept = {
-        name: value
-        for name, value in told.items()
-        if value not in (None, "") and (fresh or getattr(node, name) is None)
+    kept: dict[str, Any] = {
+        name: value for name, value in told.items() if value and (fresh or getattr(node, name) is None)
     }
+    if fresh:
+        fabric = facts.fabric
+        kept |= {"peermem": fabric.peermem, "dma_buf": fabric.dma_buf, "acs_bridges": fabric.acs}
+        kept["interfaces"] = _interfaces(node.interfaces, fabric.ports)
     cards = _cards(node.cards, facts.gpus, fresh=fresh)
     source = node.cards_source if len(cards) == len(node.cards) and node.cards_source else SOURCE if cards else None
     return msgspec.structs.replace(
@@ -43,7 +47,6 @@ def with_facts(node: Node, facts: HostFacts, *, fresh: bool) -> Node:
         **kept,
         cards=cards,
         cards_source=source,
-        interfaces=_interfaces(node.interfaces, facts.fabric.ports, fresh=fresh),
         probe_taken_at=facts.taken_at,
     )
 
@@ -107,13 +110,16 @@ def _merged(card: Card, gpu: GpuFacts, *, fresh: bool) -> Card:
         "pci": gpu.pci,
         "serial": gpu.serial,
         "numa": gpu.numa,
+        "pcie_max_gen": gpu.pcie.max_generation,
+        "pcie_max_width": gpu.pcie.max_width,
+    }
+    state: dict[str, Any] = {
         "mig_enabled": gpu.mig_current,
         "power_limit_watts": gpu.power.limit_watts,
         "pcie_gen": gpu.pcie.generation,
         "pcie_width": gpu.pcie.width,
-        "pcie_max_gen": gpu.pcie.max_generation,
-        "pcie_max_width": gpu.pcie.max_width,
     }
+    told |= state if fresh else {}
     kept = {name: value for name, value in told.items() if value is not None and (fresh or getattr(card, name) is None)}
     if fresh:
         kept |= {"state": _state(card, gpu), "links": tuple(_links(gpu)), "mig": _mig(card, gpu)}
@@ -173,14 +179,17 @@ def _faults(gpu: GpuFacts) -> Iterator[str]:
         yield f"{down} of {len(gpu.nvlinks)} NVLinks down"
 
 
-def _interfaces(known: Sequence[Interface], told: Sequence[PortFacts], *, fresh: bool) -> tuple[Interface, ...]:
+def _interfaces(known: Sequence[Interface], told: Sequence[PortFacts]) -> tuple[Interface, ...]:
     """Return the interfaces; the same one may be known by its RDMA device or by its network name."""
     several = {port.device for port in told if port.port > 1}
-    made = {_name(port, several): _interface(port, _name(port, several)) for port in told}
-    aliases = {port.interface for port in told if port.interface}
-    kept = [one for one in known if not fresh or (one.name not in made and one.name not in aliases)]
-    found = {one.name for one in kept}
-    return tuple(sorted([*kept, *(one for one in made.values() if one.name not in found)], key=lambda one: one.name))
+    rest = {one.name: one for one in known}
+    made = []
+    for port in told:
+        name = _name(port, several)
+        same = [one for one in (rest.pop(name, None), rest.pop(port.interface or "", None)) if one]
+        increases = {key: value for one in same for key, value in one.increases.items()}
+        made.append(msgspec.structs.replace(_interface(port, name), increases=increases))
+    return tuple(sorted([*rest.values(), *made], key=lambda one: one.name))
 
 
 def _name(port: PortFacts, several: set[str]) -> str:
@@ -206,9 +215,15 @@ def _interface(port: PortFacts, name: str) -> Interface:
         firmware=port.firmware,
         pfc_priorities=port.pfc_priorities,
         ecn=None if port.ecn_priorities is None else bool(port.ecn_priorities),
+        trust=port.trust,
         virtual_functions=port.virtual_functions,
+        virtual=port.physical_function is not None,
         master=port.bond,
         driver=port.driver,
+        pcie_gen=port.pcie.generation,
+        pcie_width=port.pcie.width,
+        pcie_max_gen=port.pcie.max_generation,
+        pcie_max_width=port.pcie.max_width,
         disabled=_disabled(port),
         counters={key: float(value) for key, value in port.counters.items()},
     )

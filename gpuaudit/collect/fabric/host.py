@@ -7,58 +7,75 @@ from pathlib import Path
 import msgspec
 
 from gpuaudit.cluster.node_facts import FabricFacts, GpuFacts, PortFacts
+from gpuaudit.collect.fabric.pci import ADDRESS, DEVICES, gpu_addresses, redirecting_bridges
 from gpuaudit.collect.fabric.ports import ports
 from gpuaudit.collect.fabric.tree import Tree
 
 _KERNEL = re.compile(r"(\d+)\.(\d+)")
 DMA_BUF_KERNEL = (5, 12)  # facts/fabric.md 3: open kernel modules, kernel >= 5.12
-_BRIDGE = re.compile(r"^[0-9a-f]{4,}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]$")
+PEERMEM_MODULES = ("nvidia_peermem", "nv_peer_mem")
 
 
-def read_fabric(root: Path = Path("/")) -> FabricFacts:
-    """Read what sysfs and procfs under `root` tell. Never raises: what cannot be read is None and named."""
+def read_fabric(root: Path = Path("/"), proc: Path | None = None) -> FabricFacts:
+    """Read what sysfs under `root` and procfs (default: under `root`) tell.
+
+    Never raises: what cannot be read is None and named.
+    """
     tree = Tree(root)
-    unknown: dict[str, str] = {}
-    if not tree.exists("/sys/class/net"):
-        unknown["ports"] = "/sys is not mounted here"
-    kernel = tree.text("/proc/sys/kernel/osrelease")
+    kernel = _proc(root, proc, "sys/kernel/osrelease")
+    found = tuple(ports(tree))
+    acs = redirecting_bridges(tree, [*gpu_addresses(tree), *(port.pci for port in found if port.pci)])
+    unknown = {} if tree.exists("/sys/class/net") else {"ports": "/sys is not mounted here"}
+    if acs.bridges is None:
+        unknown["acs"] = acs.reason
     return FabricFacts(
-        ports=tuple(ports(tree)),
+        ports=found,
         peermem=_peermem(tree),
-        dma_buf=_dma_buf(tree, kernel),
+        dma_buf=_dma_buf(_proc(root, proc, "driver/nvidia/version"), kernel),
+        acs=acs.bridges if tree.exists(DEVICES) else None,
         kernel=kernel,
         unknown=unknown,
     )
 
 
 def near(gpus: Sequence[GpuFacts], fabric: FabricFacts, root: Path = Path("/")) -> tuple[GpuFacts, ...]:
-    """Return the GPUs with the path to each NIC in the words of `nvidia-smi topo`: PIX, PXB, PHB, NODE or SYS."""
+    """Return the GPUs with their NUMA node, its CPUs, and the path to each NIC in the words of `nvidia-smi topo`."""
     tree = Tree(root)
-    return tuple(msgspec.structs.replace(gpu, nics=_nics(tree, gpu, fabric.ports)) for gpu in gpus)
+    return tuple(_near(tree, gpu, fabric.ports) for gpu in gpus)
 
 
-def _nics(tree: Tree, gpu: GpuFacts, found: Sequence[PortFacts]) -> dict[str, str]:
-    paths = {}
-    for port in found:
-        if gpu.pci and port.pci:
-            word = _path(tree, gpu.pci, port.pci)
-            if word:
-                paths[port.device] = word
-    return paths
+def _near(tree: Tree, gpu: GpuFacts, found: Sequence[PortFacts]) -> GpuFacts:
+    if not gpu.pci:
+        return gpu
+    folder = f"{DEVICES}/{gpu.pci}"
+    numa = tree.integer(f"{folder}/numa_node")
+    unknown = gpu.unknown if numa is None else {key: why for key, why in gpu.unknown.items() if key != "numa"}
+    return msgspec.structs.replace(
+        gpu,
+        numa=gpu.numa if numa is None else numa,  # NVML only has one where the GPU is itself a NUMA node
+        cpus=gpu.cpus or tree.text(f"{folder}/local_cpulist") or None,
+        nics=_nics(tree, gpu.pci, found),
+        unknown=unknown,
+    )
+
+
+def _nics(tree: Tree, address: str, found: Sequence[PortFacts]) -> dict[str, str]:
+    paths = {port.device: _path(tree, address, port.pci) for port in found if port.pci}
+    return {device: word for device, word in paths.items() if word}
 
 
 def _path(tree: Tree, one: str, other: str) -> str | None:
-    first, second = (tree.chain(f"/sys/bus/pci/devices/{address}") for address in (one, other))
+    first, second = (tree.chain(f"{DEVICES}/{address}") for address in (one, other))
     if not first or not second:
         return None
     shared = [left for left, right in zip(first, second, strict=False) if left == right]
-    bridges = [part for part in shared if _BRIDGE.match(part)]
+    bridges = [part for part in shared if ADDRESS.match(part)]
     if bridges:
         below = max(_depth(first, bridges[-1]), _depth(second, bridges[-1]))
         return "PIX" if below <= 1 else "PXB"
     if any(part.startswith("pci") for part in shared):
         return "PHB"
-    numa = [tree.integer(f"/sys/bus/pci/devices/{address}/numa_node") for address in (one, other)]
+    numa = [tree.integer(f"{DEVICES}/{address}/numa_node") for address in (one, other)]
     if None in numa:
         return None
     return "NODE" if numa[0] == numa[1] else "SYS"
@@ -66,18 +83,21 @@ def _path(tree: Tree, one: str, other: str) -> str | None:
 
 def _depth(chain: Sequence[str], bridge: str) -> int:
     """Bridges between the shared one and the device itself."""
-    return len([part for part in chain[chain.index(bridge) + 1 : -1] if _BRIDGE.match(part)])
+    return len([part for part in chain[chain.index(bridge) + 1 : -1] if ADDRESS.match(part)])
+
+
+def _proc(root: Path, proc: Path | None, name: str) -> str | None:
+    return Tree(root).text(f"/proc/{name}") if proc is None else Tree(proc).text(name)
 
 
 def _peermem(tree: Tree) -> bool | None:
     if not tree.exists("/sys/module"):
         return None
-    return any(tree.exists(f"/sys/module/{name}") for name in ("nvidia_peermem", "nv_peer_mem"))
+    return any(tree.exists(f"/sys/module/{name}") for name in PEERMEM_MODULES)
 
 
-def _dma_buf(tree: Tree, kernel: str | None) -> bool | None:
+def _dma_buf(driver: str | None, kernel: str | None) -> bool | None:
     """Whether DMA-BUF can carry GPUDirect RDMA: open kernel modules on a new enough kernel; None when not known."""
-    driver = tree.text("/proc/driver/nvidia/version")
     release = _KERNEL.match(kernel or "")
     if driver is None or release is None:
         return None

@@ -8,7 +8,7 @@ LIMIT = 65536
 class Tree:
     """A file tree such as `/`, or a recorded one."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path = Path("/")) -> None:
         self.root = root
 
     def path(self, name: str) -> Path:
@@ -22,6 +22,14 @@ class Tree:
                 return file.read(LIMIT).strip()
         except OSError:
             return None
+
+    def bytes(self, name: str, limit: int = 4096) -> bytes:
+        """Return the first bytes of a file; nothing when it cannot be read."""
+        try:
+            with self.path(name).open("rb") as file:
+                return file.read(limit)
+        except OSError:
+            return b""
 
     def integer(self, name: str) -> int | None:
         """Return a decimal or 0x number; None for anything else, negative ones included: sysfs says -1 for unknown."""
