@@ -116,7 +116,7 @@ def _source(
     if added:
         named = ", ".join(added[:NAMED]) + (", …" if len(added) > NAMED else "")
         said.append(f"in no node list: {named}")
-    if any(facts.gpus for _, facts in fresh):
+    if any(gpu.utilization is not None or gpu.memory_used_mib is not None for _, facts in fresh for gpu in facts.gpus):
         said.append("what they measure is a point in time: it confirms nothing about the window")
     said += sorted({note for _, facts in fresh for note in facts.notes})[:MOST_NOTES]
     provides = []
