@@ -169,7 +169,7 @@ class _Reader:
         return max(0.0, _hours(first - since)) + max(0.0, _hours(self.snapshot.window.end - last) - 1.0)
 
     def _card_facts(self, text: Mapping[str, str]) -> dict[str, Any]:
-        card = self._card(text)
+        card = card_of(self.snapshot, text["cluster"], text["node"], text["card"])
         model = gpus.by_key(card.model) if card and card.model else None
         return {
             "model": card.model if card else None,
@@ -177,15 +177,17 @@ class _Reader:
             "memory_mib": (card.memory_mib if card else None) or (float(model.memory_mib) if model else None),
         }
 
-    def _card(self, text: Mapping[str, str]) -> Card | None:
-        found = self.snapshot.card_by_uuid.get(text["card"])
-        if found:
-            return found[1]
-        node = self.snapshot.node_by_key.get((text["cluster"], text["node"]))
-        index = text["card"].rpartition("/")[2]
-        if node is None or not index.isdigit():
-            return None
-        return next((card for card in node.cards if card.index == int(index)), None)
+
+def card_of(snapshot: Snapshot, cluster: str, node: str, name: str) -> Card | None:
+    """Return the card that a tenure names (UUID or node/index) on that node, None when no such card is known."""
+    found = snapshot.card_by_uuid.get(name)
+    if found:
+        return found[1]
+    machine = snapshot.node_by_key.get((cluster, node))
+    index = name.rpartition("/")[2]
+    if machine is None or not index.isdigit():
+        return None
+    return next((card for card in machine.cards if card.index == int(index)), None)
 
 
 _TEXT = ("cluster", "device", "owner", "node", "card", "profile", "namespace", "pod", "metric", "source")
