@@ -13,6 +13,8 @@ class Pods(Entry, frozen=True):
     evicted: tuple[str, ...]
     ended_well: tuple[str, ...]
     alone: tuple[str, ...]
+    servers: tuple[str, ...]
+    may_serve: tuple[str, ...]
     rollouts: tuple[str, ...]
     periodic: tuple[str, ...]
     mirror_annotation: str

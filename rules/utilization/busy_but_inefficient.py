@@ -7,6 +7,7 @@ from gpuaudit.cluster.snapshot import Snapshot
 from gpuaudit.demand import DRAM_CEILING, Tenure, underused
 from gpuaudit.demand.inefficiency import BUSY_ABOVE, USED_BELOW, Bound, Inefficiency, inefficiency
 from gpuaudit.demand.notebooks import is_notebook
+from gpuaudit.demand.served import serves
 from gpuaudit.demand.stalling import stall
 from gpuaudit.demand.subjects import amount
 from gpuaudit.demand.tenures import card_of
@@ -38,21 +39,20 @@ def busy_but_inefficient(
     used by less than half, the GPU is held back by something else, and the job could end sooner on the same GPUs. Two
     losses tell them apart: the time in which no kernel ran (the GPU waits for its host), and the SMs that running
     kernels leave empty (kernels too small, or ranks that wait for each other). Only hours in which the GPU was busy
-    count. What a metric cannot show is left to a profiler, so this never asks for more than a look. Serving, where
-    generating waits for memory by nature, notebooks, and shared or MIG devices are left out; what does little even in
-    its busy hours is underused-gpu's, what computes nothing at all stalled-job's.
+    count. What a metric cannot show is left to a profiler, so this never asks for more than a look. Serving, which
+    does as much as it is asked for, notebooks, and shared or MIG devices are left out; what does little even in its
+    busy hours is underused-gpu's, what computes nothing at all stalled-job's.
 
     Profile one step before changing anything. Then feed the GPU better (loaders, CPU cores, pinned memory) or give it
     larger pieces of work (batch size, fused kernels, CUDA graphs), and watch SM activity, not GPU_UTIL.
     """
     for owner, units in units_by_owner(snapshot).items():
-        if is_notebook(snapshot, owner) or _changed_lately(snapshot, owner, hours):
+        if serves(snapshot, owner) or is_notebook(snapshot, owner) or _changed_lately(snapshot, owner, hours):
             continue
         found = [
             (unit, told)
             for unit in units
-            if not any(tenure.engine for tenure in unit)
-            and (told := inefficiency(snapshot, unit, busy_above=busy_above, used_below=used_below)) is not None
+            if (told := inefficiency(snapshot, unit, busy_above=busy_above, used_below=used_below)) is not None
             and told.hours >= hours * len(unit)
             and stall(snapshot, unit) is None
             and not all(underused(tenure) for tenure in unit)
