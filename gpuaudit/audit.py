@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from gpuaudit import __version__, demand, schema
 from gpuaudit.cluster.snapshot import Snapshot
-from gpuaudit.config import Config, with_roles
+from gpuaudit.config import Config, with_roles, with_timezone
 from gpuaudit.knowledge import facts
 from gpuaudit.outcome import evaluate
 from gpuaudit.plan.actions import actions
@@ -28,7 +28,8 @@ def audit(snapshot: Snapshot, rules: Mapping[str, Rule], config: Config, book: P
     `config.rules` holds options already checked against the signatures (config.rule_options).
     """
     snapshot = with_roles(snapshot, config)
-    outcomes = evaluate(snapshot, rules, options=config.rules, opted_out=OptOuts(snapshot, config).of)
+    options = with_timezone(config.rules, rules, config.timezone)
+    outcomes = evaluate(snapshot, rules, options=options, opted_out=OptOuts(snapshot, config).of)
     judged = [
         finding
         for outcome in outcomes

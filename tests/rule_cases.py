@@ -8,6 +8,7 @@ pod.
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import msgspec
 import yaml
@@ -227,13 +228,17 @@ def _owner(line: dict[str, Any]) -> str:
 
 
 def _hours(line: dict[str, Any], device: str, start: datetime) -> list[dict[str, Any]]:
-    """One row an hour; `busy` lists [from, to, utilization] that interrupt the plain one, `gap` [from, to] unseen."""
+    """One row an hour; `busy` lists [from, to, utilization] that interrupt the plain one, `gap` [from, to] unseen.
+
+    `rhythm` {days: [first, last], hours: [from, to], zone} leaves the device at 0 outside these local hours.
+    """
     hour = max(start, at(line.get("from")) or start)
     end = at(line.get("to", 0)) or NOW
     values = dict.fromkeys(HOURLY_VALUES, float("nan")) | {"samples": 120.0 / line.get("owners", 1)}
     rows = []
     while hour < end:
-        util = next((u for a, b, u in line.get("busy", []) if at(a) <= hour < at(b)), line.get("util", 0.0))
+        plain = line.get("util", 0.0) if _works(line.get("rhythm"), hour) else 0.0
+        util = next((u for a, b, u in line.get("busy", []) if at(a) <= hour < at(b)), plain)
         unseen = any(at(a) <= hour < at(b) for a, b in line.get("gap", []))
         util = float("nan") if util is None else float(util)
         seen = {"util_mean": util, "util_max": line.get("max", util), "dram_mean": line.get("dram", float("nan"))}
@@ -247,6 +252,14 @@ def _hours(line: dict[str, Any], device: str, start: datetime) -> list[dict[str,
             rows.append(key | values | seen | power)
         hour += timedelta(hours=1)
     return rows
+
+
+def _works(rhythm: dict[str, Any] | None, hour: datetime) -> bool:
+    if rhythm is None:
+        return True
+    local = hour.astimezone(ZoneInfo(rhythm.get("zone", "UTC")))
+    (first, last), (start, end) = rhythm.get("days", [0, 6]), rhythm["hours"]
+    return first <= local.weekday() <= last and start <= local.hour < end
 
 
 def _device(line: dict[str, Any], device: str, rows: list[dict[str, Any]], pods: tuple[Pod, ...]) -> dict[str, Any]:

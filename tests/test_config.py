@@ -14,7 +14,17 @@ from gpuaudit.cluster.nodes import Node
 from gpuaudit.cluster.platform import Namespace
 from gpuaudit.cluster.snapshot import Snapshot, Window
 from gpuaudit.cluster.workloads import Workload
-from gpuaudit.config import Config, Ignore, Selector, json_schema, load, parse_duration, rule_options, with_roles
+from gpuaudit.config import (
+    Config,
+    Ignore,
+    Selector,
+    json_schema,
+    load,
+    parse_duration,
+    rule_options,
+    with_roles,
+    with_timezone,
+)
 from gpuaudit.errors import UserError
 from gpuaudit.loader import load_rules
 
@@ -230,11 +240,21 @@ def test_rule_options_follow_the_signatures() -> None:
         ({"idle-gpu": {"belo": 1}}, "belo", "below"),
         ({"idle-gpu": {"below": "low"}}, "float", "0.01"),
         ({"idle-gpu": {"below": True}}, "float", "0.01"),
+        ({"off-hours-idle": {"timezone": "Mars/Olympus"}}, "Mars/Olympus", "Europe/Berlin"),
+        ({"off-hours-idle": {"timezone": "../../etc/passwd"}}, "passwd", "Europe/Berlin"),
     ):
         with pytest.raises(UserError) as caught:
             rule_options(table, rules)
         assert says in caught.value.message
         assert hints in caught.value.hint
+
+
+def test_rules_that_ask_for_a_time_zone_get_the_configured_one() -> None:
+    rules = load_rules()
+    told = with_timezone({"idle-gpu": {"below": 0.1}, "off-hours-idle": {"timezone": "UTC"}}, rules, "Asia/Tokyo")
+    assert told["abandoned-notebook"] == {"timezone": "Asia/Tokyo"}
+    assert told["off-hours-idle"] == {"timezone": "UTC"}
+    assert told["idle-gpu"] == {"below": 0.1}
 
 
 def test_the_schema_accepts_what_the_reader_accepts() -> None:

@@ -3,11 +3,14 @@
 import difflib
 import typing
 from collections.abc import Mapping
+from zoneinfo import ZoneInfo
 
 import msgspec
 
 from gpuaudit.errors import UserError
 from gpuaudit.rule import Rule
+
+TIMEZONE = "timezone"  # an option of this name takes the configured zone unless the rule's own table says otherwise
 
 
 def rule_options(tables: Mapping[str, Mapping[str, object]], rules: Mapping[str, Rule]) -> dict[str, dict[str, object]]:
@@ -23,16 +26,34 @@ def rule_options(tables: Mapping[str, Mapping[str, object]], rules: Mapping[str,
     return checked
 
 
+def with_timezone(
+    options: Mapping[str, Mapping[str, object]], rules: Mapping[str, Rule], timezone: str
+) -> dict[str, Mapping[str, object]]:
+    """Return the options with the configured time zone for every rule that asks for one and was not given its own."""
+    asking = {name: {TIMEZONE: timezone} for name, rule in rules.items() if TIMEZONE in rule.options}
+    return {name: asking.get(name, {}) | dict(options.get(name, {})) for name in {**asking, **options}}
+
+
 def _option(rule: Rule, key: str, value: object) -> object:
     name = key.replace("-", "_")
     if name not in rule.options:
         raise UserError(f"[rules.{rule.name}]: no option {key!r}", hint=_close(name, rule.options))
     kind = typing.get_type_hints(rule.check).get(name, type(rule.options[name]))
+    if name == TIMEZONE:
+        _check_zone(rule, str(value))
     try:
         return msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
         default = rule.options[name]
         raise UserError(f"[rules.{rule.name}] {key}: {error}", hint=f"its default is {default!r}") from None
+
+
+def _check_zone(rule: Rule, zone: str) -> None:
+    try:
+        ZoneInfo(zone)
+    except (KeyError, ValueError, OSError) as error:
+        message = f"[rules.{rule.name}] {TIMEZONE}: {zone[:60]!r} is not known"
+        raise UserError(message, hint="use an IANA name such as Europe/Berlin") from error
 
 
 def _close(name: str, known: Mapping[str, object]) -> str:
