@@ -11,6 +11,7 @@ from gpuaudit.plan.actions import actions
 from gpuaudit.plan.attribution import node_shares
 from gpuaudit.plan.bill import bill
 from gpuaudit.plan.bill_part import bill_part
+from gpuaudit.plan.commitments import with_commitments
 from gpuaudit.plan.coverage_part import clusters_part, coverage_part, sum_part
 from gpuaudit.plan.findings_part import findings_part, proposed_nodes, raised, regained_gpus
 from gpuaudit.plan.optouts import OptOuts
@@ -27,7 +28,7 @@ def audit(snapshot: Snapshot, rules: Mapping[str, Rule], config: Config, book: P
 
     `config.rules` holds options already checked against the signatures (config.rule_options).
     """
-    snapshot = with_roles(snapshot, config)
+    snapshot = with_commitments(with_roles(snapshot, config), book)
     options = with_timezone(config.rules, rules, config.timezone)
     outcomes = evaluate(snapshot, rules, options=options, opted_out=OptOuts(snapshot, config).of)
     judged = [

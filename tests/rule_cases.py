@@ -121,7 +121,15 @@ def _node(line: dict[str, Any]) -> Node:
     offered = line.pop("offered", {"nvidia.com/gpu": [count, count]})
     times = {
         name: at(line.pop(name, None))
-        for name in ("created", "cordoned_since", "ready_since", "gone", "reservation_end", "probe_taken_at")
+        for name in (
+            "created",
+            "cordoned_since",
+            "ready_since",
+            "gone",
+            "reservation_end",
+            "commitment_end",
+            "probe_taken_at",
+        )
     }
     sharing = line.pop("sharing", None)
     return Node(

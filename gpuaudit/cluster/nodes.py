@@ -151,6 +151,8 @@ class Node(Record, frozen=True, kw_only=True):
     purchase_evidence: str | None = None  # the label that said it
     reservation: str | None = None  # capacity reservation, capacity block
     reservation_end: Instant | None = None  # where the cluster says it
+    commitment: str | None = None  # kind of the commitment in the price file that covers it: reserved, lease ...
+    commitment_end: Instant | None = None
     created: Instant | None = None
     gone: Instant | None = None
     present: tuple[Span, ...] = ()  # from metrics; empty = from `created` until `taken_at`

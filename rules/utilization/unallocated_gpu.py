@@ -8,6 +8,7 @@ from gpuaudit.cluster.snapshot import Snapshot
 from gpuaudit.demand import free_gpus, held_by_hour, lost_gpus, planned_maintenance, pool_zone, reserve, strandings
 from gpuaudit.demand import whole_cards as hands_out_whole_cards
 from gpuaudit.demand.subjects import amount, count, free_devices, listed, node_groups, node_subject, place
+from gpuaudit.demand.wanted import promised, waited_for
 from gpuaudit.rule import Act, Confidence, Evidence, Finding, Fix, Severity, rule
 
 
@@ -36,7 +37,7 @@ def unallocated_gpu(
             continue
         holders = [node for node in group if free[node.name] > 0]
         devices = [device for node in holders for device in free_devices(snapshot, node)]
-        waiting = _waiting(snapshot, group)
+        waiting = waited_for(snapshot, group)
         total = sum(node.gpus for node in group)
         yield Finding(
             subject=node_subject(holders, devices=devices, gpus=beyond),
@@ -87,15 +88,6 @@ def _confidence(snapshot: Snapshot, nodes: Sequence[Node], likely_hours: float, 
     return "confirmed" if seen >= confirmed_hours else "likely" if seen >= likely_hours else "investigate"
 
 
-def _waiting(snapshot: Snapshot, group: Sequence[Node]) -> float:
-    offered = {resource.name for node in group for resource in node.resources}
-    return sum(
-        work.gpus or 0.0
-        for work in snapshot.waiting
-        if work.cluster == group[0].cluster and (work.resource in offered or not work.resource)
-    )
-
-
 def _evidence(snapshot: Snapshot, nodes: Sequence[Node], free: dict[str, float], kept: float) -> Iterator[Evidence]:
     now = sum(free.values())
     yield Evidence(name="free", value=round(now, 3), unit="GPUs", statistic="now", source="kubernetes")
@@ -110,22 +102,10 @@ def _evidence(snapshot: Snapshot, nodes: Sequence[Node], free: dict[str, float],
             window_seconds=snapshot.window_seconds,
             source="metrics",
         )
-    promised = _promised(snapshot, nodes)
-    if promised:
-        yield Evidence(name="promised by queues and not used", value=promised, unit="GPUs", source="kubernetes")
+    owed = promised(snapshot, nodes)
+    if owed:
+        yield Evidence(name="promised by queues and not used", value=owed, unit="GPUs", source="kubernetes")
     stranded = strandings(snapshot)
     for node in nodes:
         why = f", stranded: {stranded[node.key].detail}" if node.key in stranded else ""
         yield Evidence(name=f"free on {node.name}{why}", value=round(free[node.name], 3), unit="GPUs", statistic="now")
-
-
-def _promised(snapshot: Snapshot, nodes: Sequence[Node]) -> float:
-    """Nominal quota of the cluster's queues for the same resources that nobody uses: it may be meant for somebody."""
-    offered = {resource.name for node in nodes for resource in node.resources}
-    queues = [queue for queue in snapshot.queues if queue.cluster == nodes[0].cluster]
-    return sum(
-        max(0.0, nominal - queue.used.get(name, 0.0))
-        for queue in queues
-        for name, nominal in queue.nominal.items()
-        if name in offered and "gpu" in name
-    )
