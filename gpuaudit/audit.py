@@ -21,6 +21,7 @@ from gpuaudit.plan.release import plan_release
 from gpuaudit.plan.release_part import plan_part
 from gpuaudit.plan.utilization import observed_ratio, utilization
 from gpuaudit.rule import Rule, Severity
+from gpuaudit.stack import stack_part
 
 
 def audit(snapshot: Snapshot, rules: Mapping[str, Rule], config: Config, book: PriceBook) -> schema.Report:
@@ -70,7 +71,7 @@ def audit(snapshot: Snapshot, rules: Mapping[str, Rule], config: Config, book: P
         plan=plan_part(snapshot, money, release, regained_gpus=regained_gpus(snapshot, judged, release)),
         tiers=[],
         decisions=[],
-        stack=[],
+        stack=stack_part(snapshot, judged),
         monday=[],
         objects=[],
     )

@@ -156,8 +156,16 @@ class CustomObject(Record, frozen=True, kw_only=True):
     annotations: dict[str, str] = {}
 
 
+SystemSign = Literal["workload", "image", "scheduler", "resource", "custom", "crd", "label", "managed"]
+
+
 class InstalledSystem(Record, frozen=True, kw_only=True):
-    """Raw facts about a known system: which evidence was seen. The verdict is the stack's."""
+    """Raw facts about a known system: which evidence was seen. The verdict is the stack's.
+
+    `seen`, strongest first: its own workload, its image in users' pods, pods that name its scheduler, a resource on
+    nodes, custom resources, its CRD or API group, labels of nodes, a provider that runs it. `pods_*` are of its own
+    workloads, None = none was seen.
+    """
 
     cluster: str
     system: str  # key of knowledge systems
@@ -165,6 +173,9 @@ class InstalledSystem(Record, frozen=True, kw_only=True):
     ready: bool | None = None
     in_use: bool | None = None
     provider_managed: bool = False
+    seen: tuple[SystemSign, ...] = ()
+    pods_wanted: int | None = None
+    pods_ready: int | None = None
     evidence: tuple[str, ...] = ()
     namespaces: tuple[str, ...] = ()
 

@@ -33,6 +33,7 @@ class System(Entry, frozen=True, kw_only=True):
     crds_related: tuple[str, ...] = ()
     workloads: tuple[WorkloadSignal, ...] = ()
     images: tuple[str, ...] = ()  # regular expressions
+    version_images: tuple[str, ...] = ()  # the only ones whose tags are its version; none = all of its images
     sidecar_images: tuple[str, ...] = ()
     scheduler_names: tuple[str, ...] = ()
     namespaces: tuple[str, ...] = ()
@@ -70,6 +71,10 @@ class System(Entry, frozen=True, kw_only=True):
     def matches_image(self, reference: str) -> bool:
         """Whether an image reference is one of the system's."""
         return any(_pattern(pattern).search(reference[:512]) for pattern in self.images)
+
+    def tells_version(self, reference: str) -> bool:
+        """Whether the tag of an image of the system is the system's version."""
+        return not self.version_images or any(_pattern(one).search(reference[:512]) for one in self.version_images)
 
     def matches_command(self, words: str) -> bool:
         """Whether a command line (joined by blanks) starts the system."""

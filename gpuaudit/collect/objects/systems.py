@@ -5,10 +5,10 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
 from gpuaudit.cluster.nodes import Node
-from gpuaudit.cluster.platform import InstalledSystem
+from gpuaudit.cluster.platform import InstalledSystem, SystemSign
 from gpuaudit.collect.kubernetes_types.apps import Controller
 from gpuaudit.knowledge import kubernetes, systems
 from gpuaudit.knowledge.systems import System
@@ -29,10 +29,14 @@ class _Seen:
     guesses: set[str] = field(default_factory=set)  # of its own workloads' images that are not known as its own
     own: list[bool] = field(default_factory=list)  # readiness of its own workloads
     hosted: list[bool] = field(default_factory=list)  # readiness of users' workloads that run its image
+    signs: set[SystemSign] = field(default_factory=set)
+    wanted: int = 0
+    ready: int = 0
     used: bool = False
     managed: bool = False
 
-    def note(self, text: str) -> None:
+    def note(self, text: str, sign: SystemSign) -> None:
+        self.signs.add(sign)
         if len(self.evidence) < _MAX_EVIDENCE:
             self.evidence[text[:300]] = None
 
@@ -79,10 +83,12 @@ class SystemFacts:
         for key in sorted(owned | imaged.keys()):
             seen = self._seen.setdefault(key, _Seen())
             told = f", {imaged[key]}" if key in imaged else ""
-            seen.note(f"{name}: {facts.ready} of {facts.wanted} ready{told}")
+            seen.note(f"{name}: {facts.ready} of {facts.wanted} ready{told}", "workload" if key in owned else "image")
             seen.namespaces.add(facts.namespace)
+            if key in owned:
+                seen.wanted, seen.ready = seen.wanted + facts.wanted, seen.ready + facts.ready
             (seen.own if key in owned else seen.hosted).append(facts.wanted > 0 and facts.ready >= facts.wanted)
-            seen.versions |= {found for image in (imaged.get(key),) if image and (found := image_version(image))}
+            seen.versions |= {found for image in (imaged.get(key),) if image and (found := _version(key, image))}
             seen.guesses |= {found for image in facts.images[:1] if key in owned and (found := image_version(image))}
 
     def add_pod(self, images: Iterable[str], scheduler: str | None, namespace: str, *, ready: bool) -> None:
@@ -92,7 +98,9 @@ class SystemFacts:
                 seen = self._seen.setdefault(key, _Seen())
                 seen.namespaces.add(namespace)
                 seen.used = seen.used or ready
-                if found := image_version(image):
+                if ready:
+                    seen.signs.add("image")
+                if found := _version(key, image):
                     seen.versions.add(found)
         if scheduler and len(self._schedulers) < _MAX_SCHEDULERS:
             self._schedulers.add(scheduler)
@@ -102,7 +110,7 @@ class SystemFacts:
         for name in sorted(self._schedulers):
             for key in _systems_of_scheduler(name):
                 seen = self._seen.setdefault(key, _Seen())
-                seen.note(f"pods with schedulerName {name}")
+                seen.note(f"pods with schedulerName {name}", "scheduler")
                 seen.used = True
 
     def add_crds(self, names: Iterable[str], groups: Iterable[str]) -> None:
@@ -114,9 +122,10 @@ class SystemFacts:
             found = [crd for crd in found if not crd.endswith(".scheduling.run.ai") or crd in system.crds]
             only = [group for group in system.api_groups if group in served and not found]
             if found:
-                self._of(system).note(f"CRD {found[0]}" + (f" and {len(found) - 1} more" if len(found) > 1 else ""))
+                more = f" and {len(found) - 1} more" if len(found) > 1 else ""
+                self._of(system).note(f"CRD {found[0]}{more}", "crd")
             elif only:
-                self._of(system).note(f"API group {only[0]} is served")
+                self._of(system).note(f"API group {only[0]} is served", "crd")
 
     def add_custom(self, group: str, kind: str, plural: str, name: str) -> None:
         """Take a custom resource: the system is in use."""
@@ -125,7 +134,7 @@ class SystemFacts:
             if crd in system.crds:
                 seen = self._of(system)
                 if not any(text.startswith(f"{kind} ") for text in seen.evidence):
-                    seen.note(f"{kind} {name}")
+                    seen.note(f"{kind} {name}", "custom")
                 seen.used = True
 
     def add_nodes(self, nodes: Iterable[Node]) -> None:
@@ -143,18 +152,18 @@ class SystemFacts:
             sliced = _most(products, partial(_is_product, pattern))
             if found := offered or sliced:
                 seen = self._of(system)
-                seen.note(f"{found[0]} on {found[1]} nodes")
+                seen.note(f"{found[0]} on {found[1]} nodes", "resource")
                 seen.used = True
             for prefix in system.node_labels:
                 if told := _most(labels, partial(_starts, prefix)):
-                    self._of(system).note(f"label {prefix} on {told[1]} nodes")
+                    self._of(system).note(f"label {prefix} on {told[1]} nodes", "label")
                     break
 
     def add_provider_managed(self, key: str, why: str) -> None:
         """Say that the provider runs a system out of sight; that does not count where the system has workloads here."""
         seen = self._seen.setdefault(key, _Seen())
         seen.managed = not seen.own
-        seen.note(why)
+        seen.note(why, "managed")
 
     def has_workload(self, key: str) -> bool:
         """Whether a workload of the system itself was seen."""
@@ -170,6 +179,9 @@ class SystemFacts:
                 ready=all(seen.own) if seen.own else any(seen.hosted) if seen.hosted else None,
                 in_use=seen.used or None,
                 provider_managed=seen.managed,
+                seen=tuple(sign for sign in get_args(SystemSign) if sign in seen.signs),
+                pods_wanted=seen.wanted if seen.own else None,
+                pods_ready=seen.ready if seen.own else None,
                 evidence=tuple(seen.evidence),
                 namespaces=tuple(sorted(seen.namespaces))[:20],
             )
@@ -185,6 +197,12 @@ def image_version(image: str) -> str | None:
     tag = _TAG.search(image[:512])
     found = _VERSION.search(tag[1]) if tag else None
     return found[0] if found else None
+
+
+def _version(key: str, image: str) -> str | None:
+    """Return the version that an image tells of a system; of some only certain images tell its own."""
+    system = systems.by_key(key)
+    return image_version(image) if system and system.tells_version(image) else None
 
 
 @lru_cache(maxsize=8192)

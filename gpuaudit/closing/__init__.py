@@ -1,0 +1,1 @@
+"""The closing sections: decisions with what they are worth, questions with their answers, the five steps."""

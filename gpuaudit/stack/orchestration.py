@@ -1,0 +1,16 @@
+"""The row of the orchestration layer whose API group another system shares."""
+
+from gpuaudit.stack.installed import installed
+from gpuaudit.stack.view import Verdict, View
+
+SHARED_GROUP = "scheduling.run.ai"  # of Run:ai and of the open KAI scheduler
+
+
+def run_ai(view: View) -> Verdict:
+    """Return the verdict on Run:ai; queues of scheduling.run.ai are the KAI scheduler's as well and show neither."""
+    found = installed(view, "runai")
+    kai = view.system("kai")
+    if found.status == "absent" and kai and {"custom", "crd"} & set(kai.seen):
+        told = f"the CRDs of {SHARED_GROUP}, which KAI brings too, are served; Run:ai is not running"
+        return Verdict("absent", (told, *found.evidence[:1]))
+    return found
