@@ -52,6 +52,7 @@ class Stack(Entry, frozen=True):
     compiled: date
     provider_namespaces: tuple[str, ...]
     autoscaler_providers: tuple[str, ...]
+    efa_providers: tuple[str, ...]
     fabric_providers: tuple[str, ...]
     cost_words: tuple[str, ...]
     chargeback_words: tuple[str, ...]

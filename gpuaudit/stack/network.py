@@ -38,6 +38,8 @@ def efa(view: View) -> Verdict:
     if record and "resource" in record.seen:
         return Verdict("present", record.evidence[:3], record.version)
     pools = [pool for pool in view.pools if pool.kind == "efa"]
+    if view.gpu_nodes and not pools and not view.providers & set(stack().efa_providers):
+        return Verdict("absent", ("no GPU node is of a provider that has it",))
     if pools and all(pool.exposed is False for pool in pools):
         nodes = sum(pool.nodes for pool in pools)
         told = f"{counted(nodes, 'node')} of types that have EFA offer none to pods: {named(p.pool for p in pools)}"
@@ -100,7 +102,8 @@ def gpudirect(view: View) -> Verdict:
         return _no_pools(view)
     pools = [pool for pool in view.pools if pool.kind in RDMA]
     if not pools and all(pool.kind not in UNTOLD for pool in view.pools):
-        return Verdict("absent", (f"no RDMA fabric to use it: {_kinds(view.pools)}",))
+        taken = "; GPUDirect-TCPX takes its place" if any(pool.kind == "tcpx" for pool in view.pools) else ""
+        return Verdict("absent", (f"no RDMA fabric to use it: {_kinds(view.pools)}{taken}",))
     on = [pool for pool in pools if pool.gpudirect]
     off = [pool for pool in pools if pool.gpudirect is False]
     told = tuple(dict.fromkeys(text for pool in (*on, *off) for text in pool.evidence))[:3]

@@ -44,10 +44,11 @@ def dcgm_exporter(view: View) -> Verdict:
             return Verdict("present", (f"the metrics store holds {counted(len(names), 'metric')} of it",))
     if found.status == "present":
         record = view.system("dcgm_exporter")
-        missing = (record.pods_wanted or 0) - (record.pods_ready or 0) if record else 0
-        without = [node.name for node in view.gpu_nodes if node.agents and "dcgm_exporter" not in node.agents]
+        wanted = (record.pods_wanted or 0) if record else 0
+        missing = wanted - ((record.pods_ready or 0) if record else 0)
+        without = [node.name for node in view.gpu_nodes if "dcgm_exporter" not in node.agents]
         told = [f"{counted(missing, 'pod')} of it not ready"] if missing > 0 else []
-        told += [f"no pod of it on {named(without)}"] if without and record and record.pods_wanted else []
+        told += [f"no pod of it on {named(without)}"] if without and 0 < wanted < len(view.gpu_nodes) else []
         return Verdict("present", (*found.evidence[:2], *told), found.version)
     return found
 

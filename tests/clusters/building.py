@@ -107,7 +107,9 @@ def running(name: str, namespace: str, on: str, spec: Tree, owner: Tree, **meta:
         "conditions": [{"type": kind, **times} for kind in ("PodScheduled", "Initialized", "ContainersReady", "Ready")],
         "containerStatuses": statuses,
     }
-    return thing("Pod", name, namespace=namespace, meta=owned_by(owner) | meta, spec=spec | {"nodeName": on}, status=status)
+    return thing(
+        "Pod", name, namespace=namespace, meta=owned_by(owner) | meta, spec=spec | {"nodeName": on}, status=status
+    )
 
 
 def owned_by(owner: Tree) -> Tree:

@@ -1,7 +1,7 @@
 """EKS with EFA: p5.48xlarge of a managed node group on the accelerated AMI, without the GPU Operator.
 
-Resources as aws-efa-k8s-device-plugin offers them (32 EFA devices on p5), labels as EKS sets them (nodegroup, capacityType),
-training as the EFA guide of EKS shows it: hugepages, FI_PROVIDER=efa, all 32 devices.
+Resources as aws-efa-k8s-device-plugin offers them (32 EFA devices on p5), labels as EKS sets them (nodegroup,
+capacityType), training as the EFA guide of EKS shows it: hugepages, FI_PROVIDER=efa, all 32 devices.
 """
 
 from tests.clusters.building import (
@@ -78,9 +78,7 @@ def _platform() -> list[Tree]:
                 "resourceGroups": [
                     {
                         "coveredResources": ["nvidia.com/gpu"],
-                        "flavors": [
-                            {"name": "p5", "resources": [{"name": "nvidia.com/gpu", "nominalQuota": "16"}]}
-                        ],
+                        "flavors": [{"name": "p5", "resources": [{"name": "nvidia.com/gpu", "nominalQuota": "16"}]}],
                     }
                 ]
             },

@@ -1,8 +1,8 @@
 """GKE with GPUDirect-TCPX: a3-highgpu-8g on Container-Optimized OS, four GPU networks, JobSet by Kueue.
 
 As Google's guide for GPUDirect-TCPX shows it: multi-network resources networking.gke.io.networks/vpcN on the nodes, the
-annotation networking.gke.io/interfaces on the pods, a tcpx-daemon sidecar and NCCL_GPUDIRECTTCPX_* in the environment. GKE
-brings driver and device plugin, its managed DCGM and its managed collection for Prometheus; its control plane scales.
+annotation networking.gke.io/interfaces on the pods, a tcpx-daemon sidecar and NCCL_GPUDIRECTTCPX_* in the environment.
+GKE brings driver and device plugin, its managed DCGM and managed collection for Prometheus; its control plane scales.
 """
 
 from tests.clusters.building import (
@@ -12,6 +12,7 @@ from tests.clusters.building import (
     deployment,
     namespaces,
     node,
+    owned_by,
     requests,
     running,
     shm,
@@ -84,7 +85,7 @@ def _training() -> list[Tree]:
         meta={"labels": {"kueue.x-k8s.io/queue-name": "research"}},
         spec={"suspend": False, "failurePolicy": {"maxRestarts": 3}},
     )
-    inner = thing("Job", "pretrain-workers-0", "batch/v1", "research", meta=_owner(job), spec={"parallelism": 2})
+    inner = thing("Job", "pretrain-workers-0", "batch/v1", "research", meta=owned_by(job), spec={"parallelism": 2})
     variables = {
         "NCCL_GPUDIRECTTCPX_SOCKET_IFNAME": "eth1,eth2,eth3,eth4",
         "NCCL_GPUDIRECTTCPX_CTRL_DEV": "eth0",
@@ -115,9 +116,3 @@ def _training() -> list[Tree]:
     }
     pods = [running(f"pretrain-workers-0-{i}-abcde", "research", on, spec, inner, **meta) for i, on in enumerate(A3)]
     return [job, inner, *pods]
-
-
-def _owner(job: Tree) -> Tree:
-    from tests.clusters.building import owned_by
-
-    return owned_by(job)

@@ -18,7 +18,7 @@ from tests.clusters.building import (
 )
 
 NODES = [f"dgx-{number:02}.dc1.example.com" for number in range(1, 5)]
-RDMA = "rdma/rdma_shared_device_ib"
+RDMA = "rdma/ib"
 GFD = {
     "nvidia.com/gpu.product": "NVIDIA-H100-80GB-HBM3",
     "nvidia.com/gpu.count": "8",
@@ -64,7 +64,7 @@ def _platform() -> list[Tree]:
     count = len(NODES)
     policy = {"driver": {"enabled": True, "version": "580.95.05", "rdma": {"enabled": True, "useHostMofed": True}}}
     policy |= {"mig": {"strategy": "single"}, "dcgmExporter": {"enabled": True}, "devicePlugin": {"enabled": True}}
-    devices = {"config": '{"configList": [{"resourceName": "rdma_shared_device_ib", "rdmaHcaMax": 63}]}'}
+    devices = {"config": '{"configList": [{"resourceName": "ib", "rdmaHcaMax": 63}]}'}
     return [
         thing("ClusterPolicy", "cluster-policy", "nvidia.com/v1", spec=policy, status={"state": "ready"}),
         thing(

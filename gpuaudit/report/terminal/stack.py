@@ -19,7 +19,7 @@ def stack(canvas: Canvas, rows: list[schema.StackRow]) -> None:
         for status, word in QUIET:
             names = [row.system for row in mine if row.status == status]
             parts += [f"{word}: {', '.join(names)}"] if names else []
-        canvas.parts([f"  {layer:<{LABEL}}"], parts)
+        canvas.row([f"  {layer:<{LABEL}}"], " · ".join(parts))
         for row in mine:
             if row.status == "misconfigured":
                 canvas.row([f"  {'':<{LABEL}}", ("✖ ", "red"), f"{_named(row)}: "], "; ".join(row.evidence[:1]))
