@@ -68,6 +68,7 @@ class Card(Record, frozen=True, kw_only=True):
     serial: str | None = None
     state: CardState = "unknown"
     mig_enabled: bool | None = None
+    mig_pending: bool | None = None  # the mode after the next reset
     mig: tuple[MigDevice, ...] = ()
     numa: int | None = None
     power_limit_watts: float | None = None
@@ -178,6 +179,7 @@ class Node(Record, frozen=True, kw_only=True):
     mig_strategy: str | None = None
     mig_config: str | None = None
     mig_config_state: str | None = None
+    mig_state_since: Instant | None = None  # the state stands at least since then; None = not told
     driver_version: str | None = None
     cuda_version: str | None = None
     kernel_version: str | None = None

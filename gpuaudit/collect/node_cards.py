@@ -115,6 +115,7 @@ def _merged(card: Card, gpu: GpuFacts, *, fresh: bool) -> Card:
     }
     state: dict[str, Any] = {
         "mig_enabled": gpu.mig_current,
+        "mig_pending": gpu.mig_pending,
         "power_limit_watts": gpu.power.limit_watts,
         "pcie_gen": gpu.pcie.generation,
         "pcie_width": gpu.pcie.width,

@@ -188,12 +188,12 @@ def _surge(snapshot: Snapshot, nodes: Sequence[Node]) -> list[float]:
     surges = [
         [max(sizes)] * extra
         for name, sizes in sorted(pods.items())
-        if (extra := _surge_pods(snapshot.workload_by_id.get(name), len(sizes)))
+        if (extra := surge_pods(snapshot.workload_by_id.get(name), len(sizes)))
     ]
     return max(surges, key=sum, default=[])
 
 
-def _surge_pods(workload: Workload | None, pods: int) -> int:
+def surge_pods(workload: Workload | None, pods: int) -> int:
     """Extra pods of one roll-out; Kubernetes' default of a Deployment is a quarter, rounded up."""
     if workload is None or workload.kind != "Deployment" or workload.strategy == "Recreate":
         return 0

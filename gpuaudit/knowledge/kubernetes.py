@@ -27,6 +27,7 @@ from gpuaudit.knowledge.kubernetes_tables import (
     Resources,
     Spare,
     Tracking,
+    VirtualGpus,
 )
 from gpuaudit.knowledge.reading import read_toml
 
@@ -52,6 +53,11 @@ def labels() -> NodeLabels:
 def gfd() -> Gfd:
     """Return the labels of GPU feature discovery and its neighbours."""
     return _file().gfd
+
+
+def virtual_gpus() -> VirtualGpus:
+    """Return the marks of GPUs that are not the node's own to cut."""
+    return _file().virtual_gpus
 
 
 def purchase_labels() -> tuple[PurchaseLabel, ...]:

@@ -38,6 +38,10 @@ class Gfd(Entry, frozen=True):
     mig_strategy: str
     mig_config: str
     mig_config_state: str
+    mig_state_success: str
+    mig_state_failed: str
+    mig_state_passing: tuple[str, ...]
+    mig_invalid_product: str
     mig_profile_prefix: str
     mps_capable: str
     slices_gi: str
@@ -53,6 +57,15 @@ class Gfd(Entry, frozen=True):
     driver_upgrade_done: tuple[str, ...]
     sources: tuple[str, ...]
     notes: tuple[str, ...] = ()
+
+
+class VirtualGpus(Entry, frozen=True):
+    """Labels of nodes whose GPUs are not theirs to cut: vGPU guests, confidential computing."""
+
+    guest: str
+    confidential: str
+    confidential_on: tuple[str, ...]
+    sources: tuple[str, ...]
 
 
 class PurchaseLabel(Entry, frozen=True):
@@ -257,6 +270,7 @@ class Kubernetes(Entry, frozen=True):
     sources: dict[str, str]
     labels: NodeLabels
     gfd: Gfd
+    virtual_gpus: VirtualGpus
     purchase: tuple[PurchaseLabel, ...]
     reservation: Reservation
     provider: tuple[Provider, ...]

@@ -146,6 +146,11 @@ def resource(row: MigProfile) -> str:
     return _file().resource_prefix + row.k8s.removeprefix("mig-")
 
 
+def resource_name(profile: str) -> str:
+    """Return the extended resource of a profile by its canonical name."""
+    return _file().resource_prefix + profile.replace("+", ".")
+
+
 def stock_layouts(gpu: MigGpu) -> Mapping[str, Mapping[str, int]]:
     """Return mig-parted's named configurations that fit this GPU: instances per GPU, by profile name."""
     return {row.name: row.devices for row in _file().stock if gpu.key in row.gpus}

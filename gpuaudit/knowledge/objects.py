@@ -49,6 +49,13 @@ class Annotations(Entry, frozen=True):
     sources: tuple[str, ...]
 
 
+class Configs(Entry, frozen=True):
+    """What gives a ConfigMap away whose name is free: each row's patterns must all be found in one of its texts."""
+
+    marks: tuple[tuple[str, ...], ...]
+    sources: tuple[str, ...]
+
+
 class RootLabel(Entry, frozen=True):
     """A pod label whose value names the root owner."""
 
@@ -111,6 +118,7 @@ class ObjectFacts(Entry, frozen=True):
     purchase_unlabelled: tuple[Unlabelled, ...]
     dra: Dra
     annotations: Annotations
+    configs: Configs
     owners: Owners
     arguments: Arguments
     limits: Limits

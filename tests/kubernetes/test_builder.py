@@ -138,3 +138,32 @@ def test_only_what_a_rule_may_need_is_kept_of_annotations_and_configuration() ->
     assert {"dashboards", "mig_configs"} <= set(found.provides)
     assert "1 Secret" in found.notes[0]
     assert "token" not in repr(found)
+
+
+def test_configurations_of_mig_and_sharing_are_read_under_any_name() -> None:
+    mig = thing("ConfigMap", "ours", data={"config.yaml": "version: v1\nmig-configs: {}\n", "note": "secret"})
+    sharing = "version: v1\nsharing:\n  timeSlicing:\n    resources:\n    - name: nvidia.com/gpu\n      replicas: 4\n"
+    plugin = thing("ConfigMap", "plugin", data={"any": sharing})
+    app = thing("ConfigMap", "app", data={"a.yaml": "version: v1\nsharing: {password: x}\n"})
+    found = inventory(mig, plugin, app)
+    assert [(item.name, sorted(item.fields)) for item in found.custom_objects] == [
+        ("ours", ["data.config.yaml"]),
+        ("plugin", ["data.any"]),
+    ]
+    assert "mig_configs" in found.provides
+
+
+def test_how_long_a_mig_state_stands_is_told_by_who_wrote_it() -> None:
+    labels = {"nvidia.com/mig.config.state": "pending"}
+    writers = [
+        {"manager": "kubelet", "time": "2026-11-01T00:00:00Z", "fieldsV1": {"f:status": {}}},
+        {
+            "manager": "nvidia-mig-manager",
+            "time": "2026-11-02T00:00:00Z",
+            "fieldsV1": {"f:metadata": {"f:labels": {"f:nvidia.com/mig.config.state": {}}}},
+        },
+    ]
+    written = node("a", labels=labels)
+    written["metadata"]["managedFields"] = writers
+    told = inventory(written, node("b", labels=labels))
+    assert [one.mig_state_since and one.mig_state_since.day for one in told.nodes] == [2, None]

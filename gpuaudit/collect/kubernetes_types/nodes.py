@@ -2,7 +2,7 @@
 
 import msgspec
 
-from gpuaudit.collect.kubernetes_types.meta import Condition, Object, Part, Quantities, Quantity, Time
+from gpuaudit.collect.kubernetes_types.meta import Condition, Meta, Object, Part, Quantities, Quantity, Time
 
 
 class Taint(Part):
@@ -48,8 +48,35 @@ class NodeStatus(Part):
     node_info: NodeInfo = msgspec.field(default_factory=NodeInfo)
 
 
+class LabelsOwned(Part):
+    """The labels that a writer of an object owns."""
+
+    labels: dict[str, object] | None = msgspec.field(default=None, name="f:labels")
+
+
+class FieldsOwned(Part):
+    """The fields that a writer of an object owns, as far as they are read here."""
+
+    metadata: LabelsOwned | None = msgspec.field(default=None, name="f:metadata")
+
+
+class Writer(Part):
+    """Who wrote which fields of an object, and when it last changed one of them."""
+
+    time: Time | None = None
+    fields: FieldsOwned | None = msgspec.field(default=None, name="fieldsV1")
+
+
+class NodeMeta(Meta):
+    """ObjectMeta with its writers; kubectl leaves them out."""
+
+    managed_fields: list[Writer] | None = None
+
+
 class Node(Object):
     """A node."""
+
+    metadata: NodeMeta = msgspec.field(default_factory=NodeMeta)
 
     spec: NodeSpec = msgspec.field(default_factory=NodeSpec)
     status: NodeStatus = msgspec.field(default_factory=NodeStatus)

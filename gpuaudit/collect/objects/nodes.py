@@ -51,6 +51,7 @@ def node_record(node: Node, *, cluster: str) -> NodeRecord:
         mig_strategy=labels.get(kubernetes.gfd().mig_strategy),
         mig_config=labels.get(kubernetes.gfd().mig_config),
         mig_config_state=labels.get(kubernetes.gfd().mig_config_state),
+        mig_state_since=_written(node, kubernetes.gfd().mig_config_state),
         driver_version=version(labels, kubernetes.gfd().driver_version, kubernetes.gfd().driver_version_parts),
         cuda_version=version(labels, kubernetes.gfd().cuda_version, kubernetes.gfd().cuda_version_parts),
         kernel_version=node.status.node_info.kernel_version,
@@ -95,6 +96,15 @@ def bounded(labels: Mapping[str, str] | None) -> dict[str, str]:
     limits = objects().limits
     pairs = list((labels or {}).items())[: limits.labels]
     return {key: value[: limits.label_value_chars] for key, value in pairs}
+
+
+def _written(node: Node, label: str) -> datetime | None:
+    """Return when whoever owns the label last changed a field: the label has its value at least since then."""
+    for writer in (node.metadata.managed_fields or ())[:100]:
+        owned = writer.fields.metadata.labels if writer.fields and writer.fields.metadata else None
+        if owned and f"f:{label}" in owned:
+            return writer.time
+    return None
 
 
 def _integer(found: Mapping[str, float], name: str) -> int | None:

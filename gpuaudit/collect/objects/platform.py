@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import msgspec
 
@@ -133,25 +133,20 @@ def priority_record(item: PriorityClass, *, cluster: str) -> CustomObject:
     )
 
 
-def wants_config(item: ConfigMap, referenced: Iterable[str] = ()) -> bool:
+def wants_config(item: ConfigMap) -> bool:
     """Whether a ConfigMap is one that is read: MIG and device plugin configurations, Grafana's dashboards."""
-    labels = item.metadata.labels or {}
-    if item.metadata.name in referenced:
-        return True
-    return any(
-        item.metadata.name in system.configmaps or any(label in labels for label in system.configmap_labels)
-        for system in systems.all_systems()
-    )
+    return _is_named(item) or any(_is_marked(text) for text in (item.data or {}).values())
 
 
 def config_record(item: ConfigMap, *, cluster: str) -> CustomObject:
-    """Return a ConfigMap's texts; of dashboards only titles and expressions."""
+    """Return a ConfigMap's texts; of dashboards only titles and expressions, of one known by a text only such texts."""
     texts = item.data or {}
     if any(label.startswith("grafana_") for label in item.metadata.labels or {}):
         fields = {f"dashboard.{name}": _dashboard(text) for name, text in sorted(texts.items())[:50]}
     else:
         limit = objects().limits.config_value_chars
-        fields = {f"data.{name}": json.dumps(text[:limit]) for name, text in sorted(texts.items())[:50]}
+        kept = {name: text for name, text in texts.items() if _is_named(item) or _is_marked(text)}
+        fields = {f"data.{name}": json.dumps(text[:limit]) for name, text in sorted(kept.items())[:50]}
     return CustomObject(
         cluster=cluster,
         api_group="",
@@ -162,6 +157,19 @@ def config_record(item: ConfigMap, *, cluster: str) -> CustomObject:
         labels=bounded(item.metadata.labels),
         annotations=kept_annotations(item.metadata.annotations),
     )
+
+
+def _is_named(item: ConfigMap) -> bool:
+    labels = item.metadata.labels or {}
+    return any(
+        item.metadata.name in system.configmaps or any(label in labels for label in system.configmap_labels)
+        for system in systems.all_systems()
+    )
+
+
+def _is_marked(text: str) -> bool:
+    head = text[: objects().limits.config_value_chars]
+    return any(all(re.search(pattern, head) for pattern in row) for row in objects().configs.marks)
 
 
 def _dashboard(text: str) -> str:
