@@ -22,7 +22,7 @@ TroubleKind = Literal["failed", "stuck", "unusable", "layout", "mode"]
 
 @dataclass(frozen=True, kw_only=True)
 class Trouble:
-    """What is wrong with the MIG devices of a node. `since` = at least since then; None = not told."""
+    """What is wrong with the MIG devices of a node. `since` = at least since then, of states that pass by themselves."""
 
     node: Node
     kind: TroubleKind
@@ -104,7 +104,7 @@ def _failed(snapshot: Snapshot, node: Node) -> Trouble:
     causes = list(_causes(snapshot, node))
     why = f" ({'; '.join(causes)})" if causes else ""
     detail = f"{node.mig_config or 'its configuration'} failed, it still offers {_offers(node)}{why}"
-    return Trouble(node=node, kind="failed", detail=detail, sure="confirmed", since=node.mig_state_since)
+    return Trouble(node=node, kind="failed", detail=detail, sure="confirmed")
 
 
 def _causes(snapshot: Snapshot, node: Node) -> Iterator[str]:
@@ -164,7 +164,7 @@ def _unusable(snapshot: Snapshot, node: Node) -> list[Trouble]:
     else:
         return []
     detail = f"{amount(node.gpus)} and nothing offered: {why}"
-    return [Trouble(node=node, kind="unusable", detail=detail, sure="confirmed", since=node.mig_state_since)]
+    return [Trouble(node=node, kind="unusable", detail=detail, sure="confirmed")]
 
 
 def _several(wanted: Devices | None) -> bool:
