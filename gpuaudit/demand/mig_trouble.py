@@ -22,7 +22,7 @@ TroubleKind = Literal["failed", "stuck", "unusable", "layout", "mode"]
 
 @dataclass(frozen=True, kw_only=True)
 class Trouble:
-    """What is wrong with the MIG devices of a node. `since` = at least since then, of states that pass by themselves."""
+    """What is wrong with the MIG devices of a node. `since` = at least since then, of passing states."""
 
     node: Node
     kind: TroubleKind
