@@ -72,10 +72,24 @@ class Unplaced(Entry, frozen=True):
     notes: tuple[str, ...] = ()
 
 
+class Programs(Entry, frozen=True):
+    """What programs may make of several MIG devices, and by which flags and variables they ask for several."""
+
+    several_devices_from_driver: int
+    process_flags: tuple[str, ...]
+    process_env: tuple[str, ...]
+    tensor_env: tuple[str, ...]
+    pipeline_env: tuple[str, ...]
+    visible_env: tuple[str, ...]
+    gang_env: tuple[str, ...]
+    sources: tuple[str, ...]
+
+
 class _File(Entry, frozen=True):
     compiled: str
     resource_prefix: str
     shared_suffix: str
+    programs: Programs
     bare_layouts: dict[str, str]
     sources: dict[str, str]
     disagreements: dict[str, str]
@@ -154,6 +168,11 @@ def resource_name(profile: str) -> str:
 def stock_layouts(gpu: MigGpu) -> Mapping[str, Mapping[str, int]]:
     """Return mig-parted's named configurations that fit this GPU: instances per GPU, by profile name."""
     return {row.name: row.devices for row in _file().stock if gpu.key in row.gpus}
+
+
+def programs() -> Programs:
+    """Return what programs may make of several MIG devices."""
+    return _file().programs
 
 
 def bare_layouts() -> Mapping[str, str]:
