@@ -204,10 +204,10 @@ def _usage(lines: list[dict[str, Any]], pods: tuple[Pod, ...], start: datetime) 
     hourly: list[dict[str, Any]] = []
     devices: list[dict[str, Any]] = []
     for line in lines:
-        for device in _devices(line["device"]):
+        for place, device in enumerate(_devices(line["device"])):
             rows = _hours(line, device, start)
             hourly += rows
-            devices.append(_device(line, device, rows, pods))
+            devices.append(_device(line, device, rows, pods, place if line.get("each") else 0))
     if not devices:
         return Usage()
     devices = [_joined([row for row in devices if _key(row) == key]) for key in dict.fromkeys(map(_key, devices))]
@@ -270,9 +270,13 @@ def _works(rhythm: dict[str, Any] | None, hour: datetime) -> bool:
     return first <= local.weekday() <= last and start <= local.hour < end
 
 
-def _device(line: dict[str, Any], device: str, rows: list[dict[str, Any]], pods: tuple[Pod, ...]) -> dict[str, Any]:
+def _device(
+    line: dict[str, Any], device: str, rows: list[dict[str, Any]], pods: tuple[Pod, ...], place: int
+) -> dict[str, Any]:
+    """One row; `each` gives the devices of a line to the owner's pods one by one, else the first pod has them all."""
     node = device.rpartition("/")[0]
-    pod = next((pod for pod in pods if pod.workload == _owner(line) and pod.node in (node, None)), None)
+    own = [pod for pod in pods if pod.workload == _owner(line) and pod.node in (node, None)]
+    pod = own[place % len(own)] if own else None
     values = dict.fromkeys(DEVICE_VALUES, float("nan")) | {"gpus": 1.0, "interval_seconds": 30.0}
     text = dict.fromkeys(DEVICE_TEXT, "") | {"metric": "sm_active", "source": "prometheus"}
     told = {"util_p95": line.get("p95", max((row["util_mean"] for row in rows), default=float("nan")))}

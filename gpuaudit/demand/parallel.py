@@ -1,10 +1,12 @@
 """Over how many devices a pod's program spreads one piece of work, as its flags and variables tell."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from gpuaudit.cluster.snapshot import Snapshot
 from gpuaudit.cluster.workloads import Container, Pod
 from gpuaudit.demand.told import flag_values, number, serving_containers
+from gpuaudit.demand.units import workload_subject, works_alone
 from gpuaudit.knowledge import mig, models
 
 
@@ -21,6 +23,21 @@ def spread_of(pods: Iterable[Pod]) -> Spread | None:
     """Return the widest spread that the pods' containers are told, None when they are told none, or one device."""
     found = [spread for one in serving_containers(pods) for spread in _spreads(one) if spread.devices > 1]
     return max(found, key=lambda spread: spread.devices, default=None)
+
+
+def ranks_of(snapshot: Snapshot, owner: str, pods: Sequence[Pod]) -> str:
+    """Return why the pods are ranks of one job, "" where each may well work for itself.
+
+    Kinds of pods that work alone are, and so are Jobs and StatefulSets whose programs are told of no other ranks.
+    """
+    if len(pods) < 2 or works_alone(snapshot, owner):
+        return ""
+    for name in mig.programs().gang_env:
+        told = {one.env.get(name, "") for pod in pods for one in pod.containers}
+        if any(value[:6].isdecimal() and int(value[:6]) > 1 for value in told if value):
+            return f"{name} of its containers"
+    kind = workload_subject(snapshot, owner).kind
+    return "" if kind in mig.programs().single_kinds else f"a {kind} of {len(pods)} pods"
 
 
 def visible_devices(pods: Iterable[Pod]) -> int | None:

@@ -82,6 +82,7 @@ class Programs(Entry, frozen=True):
     pipeline_env: tuple[str, ...]
     visible_env: tuple[str, ...]
     gang_env: tuple[str, ...]
+    single_kinds: tuple[str, ...]
     sources: tuple[str, ...]
 
 

@@ -7,8 +7,8 @@ from gpuaudit.cluster.snapshot import Snapshot
 from gpuaudit.cluster.workloads import Pod
 from gpuaudit.demand import IDLE_BELOW, Tenure
 from gpuaudit.demand.mig_nodes import by_profile
-from gpuaudit.demand.parallel import Spread, spread_of, visible_devices
-from gpuaudit.demand.units import units_by_owner, workload_subject, works_alone
+from gpuaudit.demand.parallel import Spread, ranks_of, spread_of, visible_devices
+from gpuaudit.demand.units import units_by_owner, workload_subject
 from gpuaudit.knowledge import mig
 from gpuaudit.rule import Act, Confidence, Evidence, Finding, Fix, Severity, rule
 
@@ -53,7 +53,7 @@ def _judged(snapshot: Snapshot, owner: str, pods: Sequence[Pod], observed_hours:
         yield _finding(snapshot, owner, pods, what, sure="investigate")
     elif visible is not None and visible > devices and not all(pod.ready for pod in pods):
         yield _finding(snapshot, owner, pods, f"looks for {visible} GPUs and has {devices}", sure="investigate")
-    elif _is_gang(snapshot, owner, pods):
+    elif spread is None and _told_of_ranks(pods) and ranks_of(snapshot, owner, pods):
         yield _finding(snapshot, owner, pods, f"works in {len(pods)} ranks that must reach each other", "investigate")
 
 
@@ -89,12 +89,9 @@ def _sees_several(snapshot: Snapshot, pods: Sequence[Pod]) -> bool | None:
     return all(int(major) >= mig.programs().several_devices_from_driver for major in majors)
 
 
-def _is_gang(snapshot: Snapshot, owner: str, pods: Sequence[Pod]) -> bool:
-    """Whether the pods are ranks of one job: told by the variables of torch.distributed, not by their number."""
-    if len(pods) < 2 or works_alone(snapshot, owner):
-        return False
-    told = [one.env.get(name, "") for pod in pods for one in pod.containers for name in mig.programs().gang_env]
-    return any(value.isdecimal() and int(value[:6]) > 1 for value in told if value)
+def _told_of_ranks(pods: Sequence[Pod]) -> bool:
+    """Whether a container is told of other ranks: many pods alone do not make a gang."""
+    return any(one.env.get(name) for pod in pods for one in pod.containers for name in mig.programs().gang_env)
 
 
 def _finding(
