@@ -11,7 +11,6 @@ object the newer (resourceVersion) counts. A broken object is counted and named 
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import NamedTuple
 
 from gpuaudit.cluster.platform import Namespace
 from gpuaudit.collect.decode import Decoded, Kind, decode_page, decode_text
@@ -25,17 +24,11 @@ from gpuaudit.collect.kubernetes_types.core import Event
 from gpuaudit.collect.kubernetes_types.meta import ListMeta
 from gpuaudit.collect.kubernetes_types.nodes import Node
 from gpuaudit.collect.kubernetes_types.pods import ContainerStatus, Pod
+from gpuaudit.collect.memory import rarely_collecting
 from gpuaudit.collect.objects.events import last_seen
 
 POD: Kind = ("", "Pod")
 MAX_BROKEN_NAMES = 20
-
-
-class Taken(NamedTuple):
-    """What a page gave: its list's metadata (where the next begins) and how many objects could be read."""
-
-    metadata: ListMeta
-    objects: int
 
 
 class InventoryBuilder:
@@ -55,13 +48,21 @@ class InventoryBuilder:
         self._take(decoded)
         return decoded
 
-    def add_page(self, body: bytes, kind: Kind) -> Taken:
-        """Take a list answered by the API server, whole or a page of it. Raises MalformedError before taking any."""
-        decoded = take_pods(self._state, body) if kind == POD and not self._dated else decode_page(body, kind)
+    def add_page(self, body: bytes, kind: Kind) -> ListMeta:
+        """Take a list answered by the API server, whole or a page of it. Raises MalformedError before taking any.
+
+        Returns the list's metadata: where the next page begins.
+        """
+        decoded = decode_page(body, kind, unread=kind == POD and not self._dated)
+        self.add_decoded(decoded, kind)
+        return decoded.metadata
+
+    def add_decoded(self, decoded: Decoded, kind: Kind) -> None:
+        """Take a page that was decoded already. Its unread objects are pods; the page is empty afterwards."""
         self._state.seen.add(kind)
-        count = decoded.count + len(decoded.objects)
+        if decoded.unread:
+            take_pods(self._state, decoded)
         self._take(decoded)
-        return Taken(decoded.metadata, count)
 
     def add_groups(self, names: Iterable[str]) -> None:
         """Take the names of the API groups that the server has."""
@@ -111,6 +112,7 @@ class InventoryBuilder:
         """Newest time within any object so far."""
         return self._state.newest
 
+    @rarely_collecting()
     def finish(self) -> Inventory:
         """Return the inventory of all that was taken."""
         return inventory_of(self._state)

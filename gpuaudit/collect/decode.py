@@ -80,7 +80,7 @@ class MalformedError(ValueError):
 class Page(msgspec.Struct, Generic[T], gc=False):
     """A list as the API server sends it; its items carry no kind of their own."""
 
-    items: list[T]
+    items: list[T] | None  # Go writes an empty list as null
     metadata: ListMeta = msgspec.field(default_factory=ListMeta)
     kind: str = ""
     api_version: str = msgspec.field(default="", name="apiVersion")
@@ -107,7 +107,12 @@ class Decoded:
     broken: int = 0
     named: list[str] = field(default_factory=list)  # "Pod/ns/name: Expected `str`, got `int` …"
     metadata: ListMeta = field(default_factory=ListMeta)
-    count: int = 0  # objects that were taken as they came and are not in `objects`
+    unread: list[msgspec.Raw] = field(default_factory=list)  # texts of objects that their taker reads himself
+
+    @property
+    def count(self) -> int:
+        """How many objects there are, broken ones among them."""
+        return len(self.objects) + len(self.unread) + self.broken
 
     def fail(self, name: str, reason: object) -> None:
         """Count a broken object and, within bounds, name it."""
@@ -116,15 +121,21 @@ class Decoded:
             self.named.append(f"{name}: {str(reason)[:200]}")
 
 
-def decode_page(data: bytes, kind: Kind) -> Decoded:
-    """Decode a list answered by the API server, whose items are of `kind`. Raises MalformedError."""
+def decode_page(data: bytes, kind: Kind, *, unread: bool = False) -> Decoded:
+    """Decode a list answered by the API server, whose items are of `kind`. Raises MalformedError.
+
+    With `unread` the items stay text, which they share with `data`.
+    """
+    if unread:
+        page = raw_page(data)
+        return Decoded(unread=page.items or [], metadata=page.metadata)
     try:
-        page = _page_decoder(TYPES.get(kind, Custom)).decode(data)
+        typed = _page_decoder(TYPES.get(kind, Custom)).decode(data)
     except msgspec.ValidationError:
         return _one_by_one(data, kind)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         raise MalformedError(str(error)) from error
-    return Decoded(objects=[(kind, item) for item in page.items], metadata=page.metadata)
+    return Decoded(objects=[(kind, item) for item in typed.items or ()], metadata=typed.metadata)
 
 
 def decode_text(data: bytes) -> Decoded:
@@ -152,7 +163,7 @@ def raw_page(data: bytes) -> "Page[msgspec.Raw]":
         raise MalformedError(str(error)) from error
 
 
-def named(text: bytes, kind: str) -> str:
+def named(text: bytes | msgspec.Raw, kind: str) -> str:
     """Return how a person calls a broken object."""
     try:
         head = msgspec.json.decode(text, type=Head)
@@ -164,7 +175,7 @@ def named(text: bytes, kind: str) -> str:
 def _one_by_one(data: bytes, kind: Kind) -> Decoded:
     page = raw_page(data)
     decoded = Decoded(metadata=page.metadata)
-    for raw in page.items:
+    for raw in page.items or ():
         _take_raw(raw, kind, decoded)
     return decoded
 
@@ -180,7 +191,7 @@ def _take_json(data: bytes, decoded: Decoded) -> None:
     page = raw_page(data)
     inherited = split_kind(head.api_version, head.kind.removesuffix("List"))
     decoded.metadata = page.metadata
-    for raw in page.items:
+    for raw in page.items or ():
         _take_raw(raw, inherited, decoded)
 
 

@@ -35,7 +35,7 @@ def test_a_broken_object_is_counted_and_named_and_no_other_is_lost() -> None:
     body = json.dumps(
         {"kind": "PodList", "apiVersion": "v1", "metadata": {"continue": "x"}, "items": [GPU_POD, broken, 7]}
     )
-    assert builder.add_page(body.encode(), ("", "Pod")).metadata.continue_ == "x"
+    assert builder.add_page(body.encode(), ("", "Pod")).continue_ == "x"
     found = builder.finish()
     assert [item.name for item in found.pods] == ["p1"]
     assert "2 objects could not be read" in found.notes[0]

@@ -1,11 +1,8 @@
 """Take a pod: keep it if it may hold a GPU, else fold it to what it costs its node."""
 
-import re
-from functools import cache
-
 import msgspec
 
-from gpuaudit.collect.decode import Decoded, named, raw_page
+from gpuaudit.collect.decode import Decoded, named
 from gpuaudit.collect.gather.state import Gathered, KeptPod, version_of
 from gpuaudit.collect.kubernetes_types import Identity
 from gpuaudit.collect.kubernetes_types.pods import LightPod, Pod
@@ -24,24 +21,19 @@ _WHOLE = msgspec.json.Decoder(Pod)
 _LIGHT = msgspec.json.Decoder(LightPod)
 
 
-def take_pods(state: Gathered, body: bytes) -> Decoded:
-    """Take a page of pods, each as far as it matters; the objects are not kept in what is returned, only counted.
-
-    Raises MalformedError before any is taken.
-    """
-    page = raw_page(body)
-    decoded = Decoded(metadata=page.metadata)
-    for raw in page.items:
-        text = bytes(raw)
+def take_pods(state: Gathered, page: Decoded) -> None:
+    """Take the unread pods of a page: few hold a GPU and are read whole."""
+    for raw in page.unread:
         try:
-            if _signs().search(text):
-                take_pod(state, _WHOLE.decode(text))
+            pod = _LIGHT.decode(raw)
+            requests = pod_requests(pod.spec)
+            if _may_hold(pod, requests):
+                take_pod(state, _WHOLE.decode(raw))
             else:
-                _take_light(state, _LIGHT.decode(text))
-            decoded.count += 1
+                _take_light(state, pod, requests)
         except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-            decoded.fail(named(text, "Pod"), error)
-    return decoded
+            page.fail(named(raw, "Pod"), error)
+    page.unread.clear()
 
 
 def take_pod(state: Gathered, pod: Pod) -> None:
@@ -59,13 +51,13 @@ def take_pod(state: Gathered, pod: Pod) -> None:
         _fold(state, pod, requests, version)
 
 
-def _take_light(state: Gathered, pod: LightPod) -> None:
-    """Take a pod that shows no sign of a GPU."""
+def _take_light(state: Gathered, pod: LightPod, requests: Amounts) -> None:
+    """Take a pod that holds no GPU."""
     version = version_of(pod.metadata)
     if _is_new(state, pod.metadata, version):
         _take_evidence(state, pod)
         state.pods.pop((pod.metadata.namespace, pod.metadata.name), None)
-        _fold(state, pod, pod_requests(pod.spec), version)
+        _fold(state, pod, requests, version)
 
 
 def _is_new(state: Gathered, meta: Identity, version: int) -> bool:
@@ -110,16 +102,11 @@ def slim_meta(meta: Identity) -> Identity:
     )
 
 
-def _may_hold(pod: Pod, requests: Amounts) -> bool:
-    marks = kubernetes.fractions()
-    annotations = pod.metadata.annotations or {}
-    return bool(
-        pod.spec.resource_claims
-        or pod.status.extended_resource_claim_status
-        or any(is_gpu_resource(name) for name in requests)
-        or marks.fraction in annotations
-        or marks.memory_mib in annotations
-    )
+def _may_hold(pod: Pod | LightPod, requests: Amounts) -> bool:
+    if any(map(is_gpu_resource, requests)) or pod.spec.resource_claims or pod.status.extended_resource_claim_status:
+        return True
+    names, marks = pod.metadata.annotations or (), kubernetes.fractions()
+    return marks.fraction in names or marks.memory_mib in names
 
 
 def _keep(state: Gathered, pod: Pod, version: int) -> None:
@@ -177,9 +164,9 @@ def _take_evidence(state: Gathered, pod: Pod | LightPod) -> None:
     if pod.status.phase in _ENDED:
         return
     spec, namespace = pod.spec, pod.metadata.namespace
-    own = tuple(container.image or "" for container in spec.containers or ())
+    own = tuple([container.image or "" for container in spec.containers or ()])
     ready = any(one.type == "Ready" and one.status == "True" for one in pod.status.conditions or ())
-    images = (*own, *(container.image or "" for container in spec.init_containers or ()))
+    images = (*own, *[container.image or "" for container in spec.init_containers or ()])
     seen = (images, spec.scheduler_name, namespace, ready)
     if seen not in state.evidence:
         state.evidence.add(seen)
@@ -189,12 +176,3 @@ def _take_evidence(state: Gathered, pod: Pod | LightPod) -> None:
         here = state.agents.setdefault(spec.node_name, {})
         for key in agents:
             here[key] = ready or here.get(key, False)
-
-
-@cache
-def _signs() -> re.Pattern[bytes]:
-    """Return what the text of a pod that may hold a GPU has in it; others may have it too, and are then read whole."""
-    keys, marks = kubernetes.resources(), kubernetes.fractions()
-    prefix = re.escape(keys.gpu.partition("/")[0] + "/")
-    names = "|".join(re.escape(name) for name in (marks.fraction, marks.memory_mib))
-    return re.compile(rf'"(?:{prefix}[^"]*|{names}|resourceClaims|extendedResourceClaimStatus)"\s*:'.encode())

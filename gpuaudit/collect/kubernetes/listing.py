@@ -6,8 +6,7 @@ from enum import StrEnum
 from typing import NamedTuple
 from urllib.parse import quote
 
-import msgspec
-
+from gpuaudit.collect.decode import Decoded, MalformedError, decode_page
 from gpuaudit.collect.kubernetes.answers import (
     AbsentError,
     ApiError,
@@ -19,12 +18,12 @@ from gpuaudit.collect.kubernetes.answers import (
 )
 from gpuaudit.collect.kubernetes.discovery import Served
 from gpuaudit.collect.kubernetes.fetch import Fetcher
-from gpuaudit.collect.kubernetes_types.meta import ListMeta
 
 PAGE = 500
 SMALL_PAGE = 20  # when objects are so large that a page does not fit
 RESTARTS = 2
 TRUNCATED_TRIES = 2
+POD = ("", "Pod")
 METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json"
 
 
@@ -72,18 +71,11 @@ class Places(NamedTuple):
 NOWHERE = Places()
 
 
-class _Head(msgspec.Struct, gc=False):
-    """Just the metadata of a list; its items are counted, not read."""
-
-    metadata: ListMeta = msgspec.field(default_factory=ListMeta)
-    items: list[msgspec.Raw] = []
-
-
-Take = Callable[[Served, bytes], None]
+Take = Callable[[Served, Decoded], None]
 
 
 def list_kind(fetcher: Fetcher, served: Served, take: Take, *, places: Places = NOWHERE) -> Listed:
-    """List a kind in the whole cluster, or where that is forbidden in `places`; `take` gets the bytes of pages."""
+    """List a kind in the whole cluster, or where that is forbidden in `places`; `take` gets the pages."""
     listed = Listed(served)
     try:
         _pages(fetcher, listed, take, _path(served))
@@ -145,7 +137,7 @@ def _pages(fetcher: Fetcher, listed: Listed, take: Take, path: str) -> None:
     while True:
         query = {"limit": str(limit)} | ({"continue": token} if token else {})
         try:
-            body, head = _page(fetcher, path, query, _accept(listed.served))
+            page = _page(fetcher, path, query, listed.served)
         except ExpiredError as error:
             restarts += 1
             if restarts > RESTARTS:
@@ -158,20 +150,21 @@ def _pages(fetcher: Fetcher, listed: Listed, take: Take, path: str) -> None:
                 raise
             limit = SMALL_PAGE
             continue
-        take(listed.served, body)
-        listed.objects += len(head.items)
-        token = head.metadata.continue_
+        listed.objects += page.count
+        token = page.metadata.continue_
+        take(listed.served, page)
         if not token:
             return
 
 
-def _page(fetcher: Fetcher, path: str, query: dict[str, str], accept: str) -> tuple[bytes, _Head]:
-    """Return a page and its metadata; a body that is not whole JSON is asked for again."""
+def _page(fetcher: Fetcher, path: str, query: dict[str, str], served: Served) -> Decoded:
+    """Return a page; a body that is not whole JSON is asked for again. Pods stay unread: few are needed whole."""
+    kind = (served.how.group, served.how.kind)
     for attempt in range(1, TRUNCATED_TRIES + 1):
-        body = fetcher.get(path, query, accept=accept)
+        body = fetcher.get(path, query, accept=_accept(served))
         try:
-            return body, msgspec.json.decode(body, type=_Head)
-        except (msgspec.DecodeError, RecursionError) as error:
+            return decode_page(body, kind, unread=kind == POD)
+        except MalformedError as error:
             if attempt == TRUNCATED_TRIES:
                 raise ApiError(f"the answer is malformed: {str(error)[:120]}") from error
     raise ApiError("no answer")

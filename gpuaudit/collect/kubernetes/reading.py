@@ -1,7 +1,7 @@
 """Read one cluster: what decides first, then the rest side by side; events and configuration last.
 
-Workers fetch pages, one thread makes records of them, so that the network and the decoder work at the same time. At
-most a few pages wait in between: memory does not grow with the cluster.
+Workers fetch and decode pages, one thread makes records of them, so that the network and the decoder work at the same
+time. At most a few pages wait in between: memory does not grow with the cluster.
 """
 
 import queue
@@ -12,13 +12,14 @@ from dataclasses import dataclass, field
 import msgspec
 
 from gpuaudit.collect.builder import InventoryBuilder
-from gpuaudit.collect.decode import MalformedError
+from gpuaudit.collect.decode import Decoded
 from gpuaudit.collect.kubernetes.answers import ApiError, UnauthorizedError, UnreachableError
 from gpuaudit.collect.kubernetes.connection import Connection
 from gpuaudit.collect.kubernetes.deadline import Deadline
 from gpuaudit.collect.kubernetes.discovery import Discovered, Served, discover
 from gpuaudit.collect.kubernetes.fetch import Fetcher
 from gpuaudit.collect.kubernetes.listing import How, Listed, Places, list_kind
+from gpuaudit.collect.memory import rarely_collecting
 
 WORKERS = 4
 PAGES_WAITING = 3
@@ -49,6 +50,7 @@ class _ServerVersion(msgspec.Struct, rename="camel"):
     git_version: str = ""
 
 
+@rarely_collecting()
 def read_cluster(
     connection: Connection, deadline: Deadline, *, namespaces: Sequence[str] = (), progress: Progress | None = None
 ) -> Reading:
@@ -111,10 +113,9 @@ def _read_wave(fetcher: Fetcher, reading: Reading, wave: Sequence[Served], place
     todo: queue.SimpleQueue[Served] = queue.SimpleQueue()
     for served in wave:
         todo.put(served)
-    done: queue.Queue[tuple[Served, bytes] | Listed | BaseException] = queue.Queue(maxsize=PAGES_WAITING)
+    done: queue.Queue[tuple[Served, Decoded] | Listed | BaseException] = queue.Queue(maxsize=PAGES_WAITING)
     for _ in range(min(WORKERS, len(wave))):
         threading.Thread(target=_work, args=(fetcher, todo, done, places), daemon=True).start()
-    malformed: dict[str, str] = {}
     counts: dict[str, int] = {}
     left = len(wave)
     while left:
@@ -123,23 +124,19 @@ def _read_wave(fetcher: Fetcher, reading: Reading, wave: Sequence[Served], place
             raise item
         if isinstance(item, Listed):
             left -= 1
-            _correct(item, malformed)
             reading.listed.append(item)
             continue
-        served, body = item
+        served, page = item
         key = f"{served.how.plural}.{served.how.group}"
-        try:
-            taken = reading.builder.add_page(body, (served.how.group, served.how.kind))
-            counts[key] = counts.get(key, 0) + taken.objects
-        except MalformedError as error:
-            malformed[key] = str(error)[:160]
+        counts[key] = counts.get(key, 0) + page.count
+        reading.builder.add_decoded(page, (served.how.group, served.how.kind))
         progress(f"{fetcher.connection.cluster}: {_told(counts)}")
 
 
 def _work(
     fetcher: Fetcher,
     todo: "queue.SimpleQueue[Served]",
-    done: "queue.Queue[tuple[Served, bytes] | Listed | BaseException]",
+    done: "queue.Queue[tuple[Served, Decoded] | Listed | BaseException]",
     places: Places,
 ) -> None:
     """Take kinds off the list until there are none."""
@@ -149,17 +146,10 @@ def _work(
         except queue.Empty:
             return
         try:
-            done.put(list_kind(fetcher, served, lambda one, body: done.put((one, body)), places=places))
+            done.put(list_kind(fetcher, served, lambda one, page: done.put((one, page)), places=places))
         except BaseException as error:
             done.put(error)
             return
-
-
-def _correct(listed: Listed, malformed: dict[str, str]) -> None:
-    """Say of a kind that one of its pages could not be decoded."""
-    reason = malformed.get(f"{listed.served.how.plural}.{listed.served.how.group}")
-    if reason and listed.how is How.READ:
-        listed.how, listed.detail = How.FAILED, reason
 
 
 def _mark(reading: Reading) -> None:

@@ -8,12 +8,12 @@ from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby
+from typing import NamedTuple
 
 _NOWHERE = -1
 
 
-@dataclass(frozen=True, kw_only=True)
-class FoldedPod:
+class FoldedPod(NamedTuple):
     """What is kept of a pod that holds no GPU."""
 
     namespace: str

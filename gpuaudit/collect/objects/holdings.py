@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from gpuaudit.cluster.nodes import Node
 from gpuaudit.cluster.workloads import Holding, HoldingKind, Pod
@@ -35,6 +36,7 @@ def asks_for_gpu(pod: Pod) -> bool:
     )
 
 
+@lru_cache(maxsize=1024)
 def is_gpu_resource(name: str) -> bool:
     """Whether an extended resource is a GPU, a replica or a MIG device; HAMi's memory and cores are not."""
     keys = kubernetes.resources()

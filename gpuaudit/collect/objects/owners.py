@@ -90,8 +90,13 @@ class Owners:
 
 def controller(meta: Identity) -> OwnerReference | None:
     """Return the owner that controls an object, else the first that is named."""
-    references = meta.owner_references or ()
-    return next((reference for reference in references if reference.controller), next(iter(references), None))
+    references = meta.owner_references
+    if not references:
+        return None
+    for reference in references:
+        if reference.controller:
+            return reference
+    return references[0]
 
 
 def naming_labels(labels: Mapping[str, str] | None) -> Mapping[str, str]:

@@ -51,9 +51,12 @@ def _scaled(number: str, suffix: str, factor: float) -> float:
 
 def amounts(values: Mapping[str, Quantity] | None) -> dict[str, float]:
     """Return the readable, non-negative amounts of a resource list."""
-    if not values:
-        return {}
-    return {name: amount for name, value in values.items() if (amount := quantity(value)) is not None and amount >= 0}
+    return dict(_readable(tuple(values.items()))) if values else {}
+
+
+@lru_cache(maxsize=4096)
+def _readable(values: tuple[tuple[str, Quantity], ...]) -> dict[str, float]:
+    return {name: amount for name, value in values if (amount := quantity(value)) is not None and amount >= 0}
 
 
 def whole(values: Mapping[str, Quantity] | None, name: str) -> int | None:
