@@ -35,6 +35,7 @@ def run() -> list[dict[str, object]]:
     for shown, pods, gpu_pods, rate in CASES:
         with _server(pods, gpu_pods, rate) as url:
             rounds = [(_child("fetch", url), _child("collect", url)) for _ in range(ROUNDS if "time" in shown else 2)]
+        assert all(one["requests"] == other["requests"] for one, other in rounds)
         fetched = statistics.median(one["seconds"] for one, _ in rounds)
         collected = statistics.median(one["seconds"] for _, one in rounds)
         rows.append(
@@ -42,6 +43,7 @@ def run() -> list[dict[str, object]]:
                 "case": shown,
                 "GPU nodes": NODES,
                 "pods": pods,
+                "requests": rounds[0][0]["requests"],
                 "MB": rounds[0][0]["bytes"] / 1e6,
                 "fetch s": fetched,
                 "collect s": collected,
@@ -77,17 +79,17 @@ def _fetch(url: str) -> dict[str, float]:
     from bench._cluster import PATHS
 
     pool = urllib3.PoolManager()
-    size, start = 0, time.perf_counter()
+    size, requests, start = 0, 0, time.perf_counter()
     for path in PATHS:
         token = ""
         while True:
             body = pool.request("GET", f"{url}{path}?limit=500" + (f"&continue={token}" if token else "")).data
-            size += len(body)
+            size, requests = size + len(body), requests + 1
             more = re.search(rb'"continue":"(\d+)"', body[:300])
             if not more:
                 break
             token = more[1].decode()
-    return {"seconds": time.perf_counter() - start, "bytes": size, "peak_mb": _peak()}
+    return {"seconds": time.perf_counter() - start, "requests": requests, "bytes": size, "peak_mb": _peak()}
 
 
 def _collect(url: str) -> dict[str, float]:
@@ -107,7 +109,7 @@ def _collect(url: str) -> dict[str, float]:
     inventory = reading.builder.finish()
     seconds = time.perf_counter() - start
     assert len(inventory.nodes) == NODES, reading.fatal
-    return {"seconds": seconds, "bytes": reading.received, "peak_mb": _peak()}
+    return {"seconds": seconds, "requests": reading.requests, "bytes": reading.received, "peak_mb": _peak()}
 
 
 def _peak() -> float:

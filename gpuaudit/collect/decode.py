@@ -37,6 +37,7 @@ from gpuaudit.collect.kubernetes_types.nodes import (
 )
 from gpuaudit.collect.kubernetes_types.pods import Pod
 
+Text = bytes | bytearray
 Kind = tuple[str, str]  # API group ("" = core), kind
 T = TypeVar("T")
 
@@ -121,7 +122,7 @@ class Decoded:
             self.named.append(f"{name}: {str(reason)[:200]}")
 
 
-def decode_page(data: bytes, kind: Kind, *, unread: bool = False) -> Decoded:
+def decode_page(data: Text, kind: Kind, *, unread: bool = False) -> Decoded:
     """Decode a list answered by the API server, whose items are of `kind`. Raises MalformedError.
 
     With `unread` the items stay text, which they share with `data`.
@@ -155,7 +156,7 @@ def split_kind(api_version: str, kind: str) -> Kind:
     return (group if slash else "", kind)
 
 
-def raw_page(data: bytes) -> "Page[msgspec.Raw]":
+def raw_page(data: Text) -> "Page[msgspec.Raw]":
     """Return a list with its items unread. Raises MalformedError."""
     try:
         return _page_decoder(msgspec.Raw).decode(data)
@@ -172,7 +173,7 @@ def named(text: bytes | msgspec.Raw, kind: str) -> str:
     return str(Head(kind=head.kind or kind, metadata=head.metadata))
 
 
-def _one_by_one(data: bytes, kind: Kind) -> Decoded:
+def _one_by_one(data: Text, kind: Kind) -> Decoded:
     page = raw_page(data)
     decoded = Decoded(metadata=page.metadata)
     for raw in page.items or ():

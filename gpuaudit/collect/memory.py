@@ -8,6 +8,8 @@ from functools import cache
 from typing import Any
 
 _MANY = 200_000
+_MMAP_THRESHOLD = -3  # M_MMAP_THRESHOLD of glibc's malloc.h
+_LARGE_BYTES = 1 << 20
 
 
 def give_back() -> None:
@@ -15,6 +17,17 @@ def give_back() -> None:
     trim = _trim()
     if trim is not None:
         trim(0)
+
+
+@cache
+def map_large() -> None:
+    """Have large buffers mapped one by one, where the C library can: each goes back to the system once it is freed.
+
+    By default glibc stops doing so after the first, and pages of other sizes then leave holes.
+    """
+    library = _library()
+    if library is not None and hasattr(library, "mallopt"):
+        library.mallopt(_MMAP_THRESHOLD, _LARGE_BYTES)
 
 
 @contextmanager
@@ -28,9 +41,13 @@ def rarely_collecting() -> Iterator[None]:
         gc.set_threshold(*before)
 
 
-@cache
 def _trim() -> Any:
+    return getattr(_library(), "malloc_trim", None)  # glibc's; others have none
+
+
+@cache
+def _library() -> Any:
     try:
-        return ctypes.CDLL(None).malloc_trim  # glibc's; others have none
-    except (OSError, AttributeError, TypeError):
+        return ctypes.CDLL(None)
+    except (OSError, TypeError):
         return None

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import groupby
+from operator import attrgetter
 
 import msgspec
 
@@ -92,11 +94,6 @@ def _add_evidence(state: Gathered, nodes: tuple[Node, ...]) -> None:
     note_provider_managed(state.systems, nodes, state.crds | state.groups)
 
 
-def _autoscalers(state: Gathered) -> tuple[Autoscaler, ...]:
-    found = state.kept.all_values("scaler ", Autoscaler)
-    return tuple(sorted(found, key=lambda item: (item.namespace, item.name, item.kind)))
-
-
 def _devices(state: Gathered) -> _Devices:
     sliced = sliced_devices(state.kept.values("slices", ResourceSlice))
     named = {name: list(items) for name, items in by_node(sliced).items()}
@@ -162,17 +159,17 @@ def _with_loads(
     if ("", "Pod") not in state.seen:
         return tuple(nodes[name] for name in sorted(nodes))
     sums: dict[str, list[float]] = {name: [0.0, 0.0, 0.0] for name in nodes}
-    tenants: dict[str, dict[str, list[float]]] = {}
-    roots: dict[str, Root] = {}
-    owners: dict[str, str] = {}  # owner key → workload id
-    for load in loads:
-        _add(sums, load.node, load.pods, load.cpu_cores, load.memory_bytes)
-        if load.node in nodes and nodes[load.node].cards and load.owner in state.seeds:
-            if load.owner not in owners:
-                root = state.owners.root(state.seeds[load.owner])
-                owners[load.owner] = root.id(state.cluster)
-                roots[owners[load.owner]] = root
-            _add(tenants.setdefault(load.node, {}), owners[load.owner], load.pods, load.cpu_cores, load.memory_bytes)
+    tenants: dict[str, tuple[Tenant, ...]] = {}
+    of_owner = _OfOwner(state)
+    for name, own in groupby(loads, key=attrgetter("node")):
+        here: dict[str, list[float]] = {}
+        shown = name in nodes and bool(nodes[name].cards)
+        for load in own:
+            amounts = (load.pods, load.cpu_cores, load.memory_bytes)
+            _add(sums, name, *amounts)
+            if shown and load.owner in state.seeds:
+                _add(here, of_owner(load.owner), *amounts)
+        tenants[name] = _tenants(here, of_owner.roots)
     for pod in pods:
         if pod.node and not pod.ended:
             _add(sums, pod.node, 1, pod.requests.get("cpu", 0.0), pod.requests.get("memory", 0.0))
@@ -182,11 +179,27 @@ def _with_loads(
             pods_bound=int(sums[name][0]),
             cpu_requested_cores=round(sums[name][1], 3),
             memory_requested_bytes=int(sums[name][2]),
-            tenants=_tenants(tenants.get(name, {}), roots),
+            tenants=tenants.get(name, ()),
             agents=dict(sorted(state.agents.get(name, {}).items())) if nodes[name].cards else {},
         )
         for name in sorted(nodes)
     )
+
+
+class _OfOwner:
+    """Names the workload behind the owner key of folded pods; `roots` by workload."""
+
+    def __init__(self, state: Gathered) -> None:
+        self._state = state
+        self._known: dict[str, str] = {}
+        self.roots: dict[str, Root] = {}
+
+    def __call__(self, key: str) -> str:
+        if key not in self._known:
+            root = self._state.owners.root(self._state.seeds[key])
+            self._known[key] = root.id(self._state.cluster)
+            self.roots[self._known[key]] = root
+        return self._known[key]
 
 
 def _add(sums: dict[str, list[float]], key: str, pods: int, cores: float, size: float) -> None:

@@ -106,7 +106,7 @@ def discover(fetcher: Fetcher) -> Discovered:
     return found
 
 
-def _read_aggregated(body: bytes) -> list[_Group] | None:
+def _read_aggregated(body: bytes | bytearray) -> list[_Group] | None:
     """Return the groups of an aggregated answer, None for an answer of the older form."""
     try:
         answer = msgspec.json.decode(body, type=_Aggregated)

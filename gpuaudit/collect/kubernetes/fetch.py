@@ -46,7 +46,7 @@ class Fetcher:
     refused: bool = False  # a 401 was seen: nobody else needs to ask
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
-    def get(self, path: str, query: Mapping[str, str] | None = None, *, accept: str = "application/json") -> bytes:
+    def get(self, path: str, query: Mapping[str, str] | None = None, *, accept: str = "application/json") -> bytearray:
         """Return the body of a successful answer. Raises ApiError, one kind per what can be done about it."""
         target = path + ("?" + urlencode(query) if query else "")
         for attempt in range(1, TRIES + 1):
@@ -60,7 +60,7 @@ class Fetcher:
             if status == 401 and self._renewed():
                 continue
             if status not in (0, *_AGAIN) or attempt == TRIES or _NO_ENDPOINTS in body[:2000]:
-                error = failure(status, body)
+                error = failure(status, bytes(body))
                 self.refused = self.refused or isinstance(error, UnauthorizedError)
                 raise error
             self._count(repeated=1)
@@ -75,7 +75,7 @@ class Fetcher:
             self.renewals += 1
             return self.connection.renew()
 
-    def _ask(self, target: str, accept: str, attempt: int) -> tuple[int, bytes, float | None]:
+    def _ask(self, target: str, accept: str, attempt: int) -> tuple[int, bytearray, float | None]:
         """Return status (0 = the connection broke), body, and how long the server asks to wait."""
         from urllib3.exceptions import HTTPError, SSLError
 
@@ -90,9 +90,9 @@ class Fetcher:
             meaning = _broken(self.connection.server, error)
             if attempt >= (CONNECT_TRIES if isinstance(meaning, UnreachableError) else TRIES):
                 raise meaning from error
-            return 0, b"", None
+            return 0, bytearray(), None
 
-    def _once(self, target: str, accept: str) -> tuple[int, bytes, float | None]:
+    def _once(self, target: str, accept: str) -> tuple[int, bytearray, float | None]:
         from urllib3 import Timeout
 
         left = max(0.1, self.deadline.remaining)
@@ -114,7 +114,7 @@ class Fetcher:
         response.release_conn()
         return response.status, body, _retry_after(response.headers.get("Retry-After"))
 
-    def _body(self, response: "BaseHTTPResponse") -> bytes:
+    def _body(self, response: "BaseHTTPResponse") -> bytearray:
         """Read an answer as it comes: a body that trickles must not outlast the deadline."""
         chunks = bytearray()
         while chunk := response.read1(CHUNK_BYTES, decode_content=True):
@@ -124,7 +124,7 @@ class Fetcher:
             if self.deadline.over:
                 raise OutOfTimeError("the time for collecting was over")
         self._count(size=len(chunks))
-        return bytes(chunks)
+        return chunks
 
     def _count(self, *, requests: int = 0, repeated: int = 0, size: int = 0) -> None:
         with self._lock:

@@ -19,7 +19,7 @@ from gpuaudit.collect.kubernetes.deadline import Deadline
 from gpuaudit.collect.kubernetes.discovery import Discovered, Served, discover
 from gpuaudit.collect.kubernetes.fetch import Fetcher
 from gpuaudit.collect.kubernetes.listing import How, Listed, Places, list_kind
-from gpuaudit.collect.memory import rarely_collecting
+from gpuaudit.collect.memory import map_large, rarely_collecting
 
 WORKERS = 4
 PAGES_WAITING = 3
@@ -55,6 +55,7 @@ def read_cluster(
     connection: Connection, deadline: Deadline, *, namespaces: Sequence[str] = (), progress: Progress | None = None
 ) -> Reading:
     """Read a cluster until all is read, the time is over, or Ctrl-C; what was read until then is kept."""
+    map_large()
     fetcher = Fetcher(connection, deadline)
     reading = Reading(connection, InventoryBuilder(connection.cluster, server=connection.server, dated=False))
     try:

@@ -9,6 +9,7 @@ import numpy as np
 from gpuaudit.cluster.nodes import Node, Span
 from gpuaudit.cluster.platform import Metric
 from gpuaudit.cluster.usage import UNKNOWN_OWNER, Usage
+from gpuaudit.collect.memory import map_large
 from gpuaudit.collect.metrics.identity import ClusterOf, Holders, Places, is_device
 from gpuaudit.collect.metrics.owners import OwnerOf, Owners
 from gpuaudit.collect.metrics.parts import MetricsPart, join_ratio
@@ -69,6 +70,7 @@ def read_prometheus(
     asker: Asker, *, window: Span, known: Known, matchers: Sequence[str] = (), progress: Progress | None = None
 ) -> PrometheusReading:
     """Read the window from a server. Nothing that the server does raises: what is missing is said in the reading."""
+    map_large()
     hours = Hours(_ms(window.start), _ms(window.end))
     try:
         build = asker.build()

@@ -29,9 +29,10 @@ class LabelSets:
         """Return the number of a label set that a metric was answered with."""
         key = tuple(sorted(labels.items()))
         with self._lock:
-            found = self._codes.setdefault(key, len(self.series))
-            if found == len(self.series):
+            found = self._codes.get(key)
+            if found is None:
                 kept = {sys.intern(name): sys.intern(value) for name, value in key}
+                found = self._codes[tuple(kept.items())] = len(self.series)
                 named = metric if metric == series.facts().node.metric else metrics.LADDER[0].name
                 self.series.append(Series(named, kept, self.source, sampled=True))
         return found
