@@ -1,6 +1,6 @@
 """How reading the metrics went: one line of coverage, and the facts that they give."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 
 from gpuaudit.cluster.platform import Source, SourceStatus
@@ -48,20 +48,26 @@ def count_of(number: int, what: str) -> str:
 
 def facts_of(part: MetricsPart) -> tuple[str, ...]:
     """Return the names of the facts (knowledge.facts) that the metrics give."""
-    found = _device_facts(part)
-    names = {metric.name for metric in part.metrics}
+    found = facts_of_names(metric.name for metric in part.metrics if metric.series)
+    if (part.usage.devices["metric"] != "").any():
+        found.add("utilization")
+    if part.attributed:
+        found.add("pod_attribution")
+    if _measured(part) >= MIN_HISTORY:
+        found.add("history")
+    return tuple(sorted(found))
+
+
+def facts_of_names(names: Iterable[str]) -> set[str]:
+    """Return the facts that series of these metrics give, whatever they say."""
     engines = {name for engine in metrics.engines().values() for name in engine.detect}
     network = metrics.node_exporter()
     watched = {series.facts().owner.pod.metric: "pod_history"}
     watched |= dict.fromkeys(engines, "engine_metrics")
     watched |= dict.fromkeys((*network.infiniband_link, *network.infiniband_traffic), "network_metrics")
-    found |= {watched[name] for name in names & watched.keys()}
-    return tuple(sorted(found))
-
-
-def _device_facts(part: MetricsPart) -> set[str]:
+    watched |= {row.name: row.field for row in metrics.LADDER}
     fields = metrics.device_fields()
-    facts = {row.name: row.field for row in metrics.LADDER} | {
+    watched |= {
         fields.tensor_active.metric: "tensor_active",
         fields.dram_active.metric: "dram_active",
         fields.power_watts.metric: "power",
@@ -70,14 +76,7 @@ def _device_facts(part: MetricsPart) -> set[str]:
         fields.last_xid.metric: "gpu_errors",
         fields.row_remap_failure.metric: "gpu_errors",
     }
-    found: set[str] = {facts[metric.name] for metric in part.metrics if metric.name in facts and metric.series}
-    if (part.usage.devices["metric"] != "").any():
-        found.add("utilization")
-    if part.attributed:
-        found.add("pod_attribution")
-    if _measured(part) >= MIN_HISTORY:
-        found.add("history")
-    return found
+    return {watched[name] for name in names if name in watched}
 
 
 def _measured(part: MetricsPart) -> timedelta:

@@ -12,12 +12,18 @@ _WIDTH = 100
 _UNREAD = ("not allowed", "failed", "out of time")
 
 
-def data(clusters: Sequence[Mapping[str, Any]], given: Iterable[str], rules: Mapping[str, Rule]) -> dict[str, Any]:
-    """Return the contract's document: clusters, facts with how to get the missing ones, rules that lack some."""
+def data(
+    clusters: Sequence[Mapping[str, Any]],
+    servers: Sequence[Mapping[str, Any]],
+    given: Iterable[str],
+    rules: Mapping[str, Rule],
+) -> dict[str, Any]:
+    """Return clusters, Prometheus servers with what they would be asked, facts and how to get them, rules without."""
     have = set(given)
     needed = sorted({need for rule in rules.values() for need in rule.needs} | have)
     return {
         "clusters": list(clusters),
+        "prometheus": list(servers),
         "facts": [
             {"name": name, "given": name in have, "what": facts.fact(name).what, "how": facts.fact(name).how}
             for name in needed
@@ -34,6 +40,13 @@ def text(found: Mapping[str, Any]) -> str:
     lines: list[str] = []
     for cluster in found["clusters"]:
         lines += [*_cluster(cluster), ""]
+    for server in found["prometheus"]:
+        lines += [*_server(server), ""]
+    if not found["prometheus"]:
+        lines += [
+            "PROMETHEUS  none, and no dcgm-exporter, was found in the cluster: name one with --prometheus-url",
+            "",
+        ]
     missing = [fact for fact in found["facts"] if not fact["given"]]
     silenced = [rule for rule in found["rules"] if rule["missing"]]
     lines += [f"RULES  {len(found['rules']) - len(silenced)} of {len(found['rules'])} can be evaluated"]
@@ -69,6 +82,32 @@ def _cluster(cluster: Mapping[str, Any]) -> list[str]:
         lines.append(
             "  gpuaudit generate rbac prints the role that lists everything; --namespace NS asks in one of yours"
         )
+    return lines
+
+
+def _server(server: Mapping[str, Any]) -> list[str]:
+    """Return who answers, what it has, and what an audit would ask."""
+    place = f" at {printable(server['server'])}" if server["server"] else ""
+    lines = [f"PROMETHEUS  {printable(server['name'])}{place}"]
+    if server["detail"]:
+        lines += _folded(printable(server["detail"]))
+    if not server["devices"]:
+        return lines
+    devices = server["devices"]
+    said = [f"{max(devices.values()):,} series of each of {len(devices)} device metrics"]
+    if server["interval_seconds"]:
+        said.append(f"a sample every {server['interval_seconds']:.3g} s")
+    if server["since"]:
+        since = "over the whole window" if server["whole_window"] else f"since about {server['since'][:16]}Z"
+        said.append(f"history {since}")
+    lines += _folded(", ".join(said))
+    asked = [row for row in server["plan"] if row["samples"] != 0]
+    requests, samples = sum(row["requests"] for row in asked), [row["samples"] for row in asked]
+    total = f"{sum(samples):,} samples" if all(one is not None for one in samples) else "samples unknown"
+    lines.append(f"  an audit asks {len(asked)} templates in about {requests} requests, and has it read about {total}:")
+    for row in asked:
+        read = "unknown" if row["samples"] is None else f"{row['samples']:,}"
+        lines.append(f"    {row['name']:<26} {row['requests']:>4} requests {read:>18} samples")
     return lines
 
 

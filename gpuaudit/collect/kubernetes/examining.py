@@ -5,14 +5,15 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from gpuaudit.cluster.platform import SourceStatus
+from gpuaudit.cluster.platform import Service, SourceStatus
+from gpuaudit.collect.builder import InventoryBuilder
 from gpuaudit.collect.gather.facts import WHOLE_CLUSTER
 from gpuaudit.collect.kubernetes.answers import ApiError
 from gpuaudit.collect.kubernetes.connection import Connection
 from gpuaudit.collect.kubernetes.deadline import Deadline
 from gpuaudit.collect.kubernetes.discovery import Served, discover
 from gpuaudit.collect.kubernetes.fetch import Fetcher
-from gpuaudit.collect.kubernetes.listing import How, Listed, may_list
+from gpuaudit.collect.kubernetes.listing import How, Listed, Places, list_kind, may_list
 from gpuaudit.collect.kubernetes.reading import WORKERS, server_version
 
 
@@ -28,6 +29,7 @@ class Examined:
     listed: tuple[Listed, ...] = ()
     absent_groups: tuple[str, ...] = ()  # of the kinds that are read, not installed there
     guessed: bool = field(default=False)
+    services: tuple[Service, ...] = ()  # a Prometheus may be behind one of them
 
     @property
     def status(self) -> SourceStatus:
@@ -73,6 +75,7 @@ def examine(connection: Connection, *, seconds: float, namespaces: Sequence[str]
     places = tuple(dict.fromkeys((*namespaces, *([connection.namespace] if connection.namespace else []))))
     listed = _ask_all(fetcher, discovered.served, places)
     groups = {one.served.how.group for one in listed}
+    services = [one.served for one in listed if one.name == "services" and one.how in (How.READ, How.PARTLY)]
     return Examined(
         base.context,
         base.cluster,
@@ -81,7 +84,16 @@ def examine(connection: Connection, *, seconds: float, namespaces: Sequence[str]
         listed=tuple(sorted(listed, key=lambda one: one.name)),
         absent_groups=tuple(sorted(_all_groups() - groups)),
         guessed=discovered.guessed,
+        services=tuple(found for one in services for found in _read_services(fetcher, one, places)),
     )
+
+
+def _read_services(fetcher: Fetcher, served: Served, namespaces: tuple[str, ...]) -> tuple[Service, ...]:
+    """Return the services that can be listed."""
+    builder = InventoryBuilder(fetcher.connection.cluster, dated=False)
+    kind = (served.how.group, served.how.kind)
+    list_kind(fetcher, served, lambda _, page: builder.add_decoded(page, kind), places=Places(namespaces))
+    return builder.finish().services
 
 
 def _ask_all(fetcher: Fetcher, served: Sequence[Served], namespaces: tuple[str, ...]) -> list[Listed]:

@@ -73,23 +73,20 @@ def read_prometheus(
     map_large()
     hours = Hours(_ms(window.start), _ms(window.end))
     try:
-        build = asker.build()
-        host = asker.transport.name.partition("/")[0].partition(":")[0]
-        flavour = queries.flavour_of_host(host) or queries.flavour_of_build(" ".join(build.values()))
-        asker.parameters = dict(flavour.parameters)
-        dialect, counted = _probe(asker, hours, matchers)
+        flavour, version = recognise(asker)
+        dialect, counted = probe(asker, hours, matchers)
     except QueryError as error:
         refused = isinstance(error, RefusedError)
         return PrometheusReading(part=MetricsPart(), troubles=(str(error),), refused=refused)
     recorded = counted.keys() & {query.recorded for query in queries.templates()}
-    plan = Plan(dialect, hours, chunk_hours=_chunk(counted), recorded=recorded)
+    plan = Plan(dialect, hours, chunk_hours=chunk(counted), recorded=recorded)
     inquiry = Inquiry(asker, plan, asker.transport.name, progress)
     part, since = _read(inquiry, hours, known, counted)
     return PrometheusReading(
         part=part,
         since=since,
         flavour=flavour,
-        version=build.get("version", ""),
+        version=version,
         recorded=len(recorded),
         hours=sum(piece.steps for piece in plan.pieces()),
         lost_hours=len(inquiry.lost),
@@ -97,7 +94,16 @@ def read_prometheus(
     )
 
 
-def _probe(asker: Asker, hours: Hours, matchers: Sequence[str]) -> tuple[Dialect, dict[str, int]]:
+def recognise(asker: Asker) -> tuple[Flavour, str]:
+    """Return which product a server is, and its version; it is asked as that product wants from now on."""
+    build = asker.build()
+    host = asker.transport.name.partition("/")[0].partition(":")[0]
+    flavour = queries.flavour_of_host(host) or queries.flavour_of_build(" ".join(build.values()))
+    asker.parameters = dict(flavour.parameters)
+    return flavour, build.get("version", "")
+
+
+def probe(asker: Asker, hours: Hours, matchers: Sequence[str]) -> tuple[Dialect, dict[str, int]]:
     """Find out label names and metrics; a server that does not list labels is asked with all that are known."""
     every = Dialect(_every_label(), tuple(matchers), metrics.device_fields().gpu_util.metric)
     inquiry = Inquiry(asker, Plan(every, hours, chunk_hours=1), asker.transport.name)
@@ -125,7 +131,7 @@ def _every_label() -> frozenset[str]:
     return frozenset(name for row in (*rows, *more) for name in row) | {facts.job}
 
 
-def _chunk(counted: Mapping[str, int]) -> int:
+def chunk(counted: Mapping[str, int]) -> int:
     """Return how many hours one answer may hold."""
     limits = queries.limits()
     most = max((counted.get(name, 0) for name in series.sampled()), default=0)
