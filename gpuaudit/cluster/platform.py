@@ -69,6 +69,8 @@ class Queue(Record, frozen=True, kw_only=True):
     nominal: dict[str, float] = {}
     used: dict[str, float] = {}
     borrowing_limit: dict[str, float] = {}
+    guaranteed: dict[str, float] = {}  # of nominal, what no other queue may use meanwhile
+    flavors: dict[str, tuple[str, ...]] = {}  # resource → flavors of it that the queue has quota of
     pending: int | None = None
     admitted: int | None = None
     active: bool | None = None

@@ -88,26 +88,41 @@ def seconds(text: object) -> float | None:
 
 
 def _cluster_queue(spec: Mapping[str, Any], status: Mapping[str, Any]) -> dict[str, Any]:
+    cohort = spec.get("cohortName") or spec.get("cohort") or None
     nominal: dict[str, float] = {}
     borrowing: dict[str, float] = {}
-    for resource in _flavored(spec):
-        name = text(resource.get("name"))
-        nominal[name] = nominal.get(name, 0.0) + (_amount(resource.get("nominalQuota")) or 0.0)
+    guaranteed: dict[str, float] = {}
+    flavors: dict[str, list[str]] = {}
+    for flavor, resource in _flavored(spec):
+        name, quota = text(resource.get("name")), _amount(resource.get("nominalQuota")) or 0.0
+        nominal[name] = nominal.get(name, 0.0) + quota
         limit = _amount(resource.get("borrowingLimit"))
         if limit is not None:
             borrowing[name] = borrowing.get(name, 0.0) + limit
+        guaranteed[name] = guaranteed.get(name, 0.0) + _kept(quota, cohort, resource.get("lendingLimit"))
+        flavors.setdefault(name, []).append(flavor)
     used: dict[str, float] = {}
-    for flavor in rows(status.get("flavorsUsage")):
-        for resource in rows(flavor.get("resources")):
+    for flavor_usage in rows(status.get("flavorsUsage")):
+        for resource in rows(flavor_usage.get("resources")):
             name = text(resource.get("name"))
             used[name] = used.get(name, 0.0) + (_amount(resource.get("total")) or 0.0)
     return {
-        "cohort": spec.get("cohortName") or spec.get("cohort") or None,
+        "cohort": cohort,
         "nominal": nominal,
         "used": used,
         "borrowing_limit": borrowing,
+        "guaranteed": {name: amount for name, amount in guaranteed.items() if amount > 0},
+        "flavors": {name: tuple(sorted(set(found))) for name, found in flavors.items()},
         **_counts(status),
     }
+
+
+def _kept(quota: float, cohort: str | None, lending_limit: object) -> float:
+    """Return what a queue keeps to itself: all without a cohort; within one all is lent but what is over the limit."""
+    if cohort is None:
+        return quota
+    limit = _amount(lending_limit)
+    return 0.0 if limit is None else max(0.0, quota - limit)
 
 
 def _local_queue(spec: Mapping[str, Any], status: Mapping[str, Any]) -> dict[str, Any]:
@@ -120,6 +135,7 @@ def _volcano_queue(spec: Mapping[str, Any], status: Mapping[str, Any]) -> dict[s
         "parent": spec.get("parent") or None,
         "nominal": _amounts(limits),
         "used": _amounts(status.get("allocated")),
+        "guaranteed": _amounts(mapping(spec.get("guarantee")).get("resource")),
         "pending": integer(status.get("pending")),
         "active": status.get("state") == "Open" if status.get("state") else None,
     }
@@ -142,9 +158,9 @@ def _kai_queue(spec: Mapping[str, Any], status: Mapping[str, Any]) -> dict[str, 
     }
 
 
-def _flavored(spec: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _flavored(spec: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     return [
-        resource
+        (text(flavor.get("name")), resource)
         for group in rows(spec.get("resourceGroups"))
         for flavor in rows(group.get("flavors"))
         for resource in rows(flavor.get("resources"))

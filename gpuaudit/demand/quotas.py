@@ -1,0 +1,279 @@
+"""What queues and namespaces keep for themselves: how much of it they used, and who waits for it."""
+
+import json
+import re
+from collections import defaultdict
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+
+from gpuaudit.cluster.nodes import Node
+from gpuaudit.cluster.platform import Queue, Quota
+from gpuaudit.cluster.snapshot import Snapshot
+from gpuaudit.cluster.workloads import Waiting
+from gpuaudit.demand.held_units import held_units
+from gpuaudit.demand.memory import once
+from gpuaudit.demand.reserve import usable
+from gpuaudit.knowledge import kubernetes
+
+QUOTA_REASONS = ("QuotaExhausted", "Inadmissible")  # of waiting work: no quota, which may be for want of a device too
+
+
+@dataclass(frozen=True, kw_only=True)
+class Guarantee:
+    """An amount of one GPU resource that its owner alone may use, in units of the resource.
+
+    `used_p95` and `used_max` are over the hours that the metrics saw; `lent` says that others may use the rest of the
+    queue's nominal quota. `waiting` are those who wait for the same resource behind a quota of their own.
+    """
+
+    cluster: str
+    kind: str  # ClusterQueue, Queue or ResourceQuota
+    name: str
+    namespace: str | None
+    resource: str
+    amount: float
+    used_now: float
+    used_p95: float
+    used_max: float
+    hours: float
+    partial: bool  # devices of the resource were held by nobody knows whom
+    places_known: bool  # on which nodes the quota counts
+    in_cohort: bool
+    waiting: tuple[str, ...]  # workloads, or namespaces whose quota was exceeded
+    waited_for: float | None  # units; None = not known
+    free: float  # units that nobody holds now
+    namespaces: tuple[str, ...]  # whose work it is
+
+    @property
+    def unused(self) -> float:
+        """Units that its owner never used."""
+        return max(0.0, self.amount - max(self.used_max, self.used_now))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Owner:
+    """Who a guarantee is for, and who waits beside it."""
+
+    cluster: str
+    kind: str
+    name: str
+    namespace: str | None
+    in_cohort: bool
+    flavors: tuple[str, ...]
+    namespaces: tuple[str, ...]
+    belongs: Callable[[str], bool]
+    waiting: tuple[str, ...]
+    waited_for: float | None
+
+
+@once
+def guarantees(snapshot: Snapshot) -> tuple[Guarantee, ...]:
+    """Return the guarantees of GPU resources for which others wait while devices of it stand free."""
+    found = [one for one in (*_of_queues(snapshot), *_of_quotas(snapshot)) if one is not None]
+    return tuple(sorted(found, key=lambda one: (one.cluster, one.kind, one.namespace or "", one.name, one.resource)))
+
+
+def _of_queues(snapshot: Snapshot) -> Iterator[Guarantee | None]:
+    for queue in snapshot.queues:
+        for resource, amount in sorted(queue.guaranteed.items()):
+            waiting = [work for work in snapshot.waiting if _waits_elsewhere(snapshot, queue, resource, work)]
+            if amount <= 0 or not is_gpu(resource) or not waiting:
+                continue
+            spaces = _namespaces(snapshot, queue)
+            owner = _Owner(
+                cluster=queue.cluster,
+                kind=queue.kind,
+                name=queue.name,
+                namespace=None,
+                in_cohort=queue.cohort is not None,
+                flavors=queue.flavors.get(resource, ()),
+                namespaces=spaces,
+                belongs=partial(_belongs, snapshot, queue, spaces),
+                waiting=tuple(sorted({work.workload for work in waiting})),
+                waited_for=sum(work.count for work in waiting),
+            )
+            yield _guarantee(snapshot, owner, resource, amount, queue.used.get(resource, 0.0))
+
+
+def _of_quotas(snapshot: Snapshot) -> Iterator[Guarantee | None]:
+    """ResourceQuotas are limits; they keep others out only where together they fit what there is."""
+    for (cluster, resource), spaces in sorted(_quotas(snapshot).items()):
+        refused = _refused(snapshot, cluster, resource, spaces)
+        if not refused or sum(quota.hard[f"requests.{resource}"] for quota in spaces.values()) > _offered(
+            snapshot, cluster, resource
+        ):
+            continue
+        for space, quota in sorted(spaces.items()):
+            others = tuple(f"namespace {name}" for name in sorted(refused - {space}))
+            owner = _Owner(
+                cluster=cluster,
+                kind="ResourceQuota",
+                name=quota.name,
+                namespace=space,
+                in_cohort=False,
+                flavors=(),
+                namespaces=(space,),
+                belongs=lambda owner, space=space: _space(owner) == space,  # type: ignore[misc]
+                waiting=others,
+                waited_for=None,
+            )
+            key = f"requests.{resource}"
+            if others and quota.hard[key] > 0:
+                yield _guarantee(snapshot, owner, resource, quota.hard[key], quota.used.get(key, 0.0))
+
+
+def _guarantee(snapshot: Snapshot, owner: _Owner, resource: str, amount: float, used_now: float) -> Guarantee | None:
+    meant, known = _nodes(snapshot, owner.cluster, owner.flavors)
+    free = _free(snapshot, meant, resource)
+    holding = (
+        pod for pod in snapshot.pods if pod.holds and pod.cluster == owner.cluster and owner.belongs(pod.workload)
+    )
+    nodes = {pod.node for pod in holding if pod.node}
+    used = held_units(snapshot).of(owner.cluster, resource, owner.belongs, nodes=nodes)
+    if free < 1 or used is None:
+        return None
+    return Guarantee(
+        cluster=owner.cluster,
+        kind=owner.kind,
+        name=owner.name,
+        namespace=owner.namespace,
+        resource=resource,
+        amount=amount,
+        used_now=used_now,
+        used_p95=used.p95,
+        used_max=used.max,
+        hours=used.hours,
+        partial=used.partial,
+        places_known=known,
+        in_cohort=owner.in_cohort,
+        waiting=owner.waiting,
+        waited_for=owner.waited_for,
+        free=free,
+        namespaces=owner.namespaces,
+    )
+
+
+def _quotas(snapshot: Snapshot) -> Mapping[tuple[str, str], dict[str, Quota]]:
+    """Return the tightest quota of each GPU resource and namespace, by cluster and resource."""
+    found: dict[tuple[str, str], dict[str, Quota]] = defaultdict(dict)
+    for quota in snapshot.quotas:
+        for key, amount in quota.hard.items():
+            resource = key.removeprefix("requests.")
+            if key != resource and is_gpu(resource):
+                known = found[quota.cluster, resource].get(quota.namespace)
+                if known is None or amount < known.hard[key]:
+                    found[quota.cluster, resource][quota.namespace] = quota
+    return found
+
+
+def is_gpu(resource: str) -> bool:
+    """Whether the resource is a whole GPU or a MIG device."""
+    names = kubernetes.resources()
+    return resource in names.whole_gpus or resource.startswith(names.mig_prefix)
+
+
+def _waits_elsewhere(snapshot: Snapshot, queue: Queue, resource: str, work: Waiting) -> bool:
+    """Whether the work waits in another queue, for a quota, for the same resource and one of the same flavors."""
+    if work.cluster != queue.cluster or work.resource != resource or work.reason not in QUOTA_REASONS:
+        return False
+    other = _queue_of(snapshot, work)
+    if other is None or other.name == queue.name or other.api_group != queue.api_group:
+        return False
+    ours, theirs = queue.flavors.get(resource), other.flavors.get(resource)
+    return not ours or not theirs or bool(set(ours) & set(theirs))
+
+
+def _queue_of(snapshot: Snapshot, work: Waiting) -> Queue | None:
+    """Return the queue whose quota counts for the work: of a LocalQueue its ClusterQueue."""
+    queues = _by_name(snapshot)
+    local = queues.get((work.cluster, work.namespace, work.queue or ""))
+    name = local.parent if local is not None and local.parent else work.queue
+    return queues.get((work.cluster, "", name or ""))
+
+
+@once
+def _by_name(snapshot: Snapshot) -> Mapping[tuple[str, str, str], Queue]:
+    return {(queue.cluster, queue.namespace, queue.name): queue for queue in snapshot.queues}
+
+
+def _namespaces(snapshot: Snapshot, queue: Queue) -> tuple[str, ...]:
+    locals_ = (one for one in snapshot.queues if one.cluster == queue.cluster and one.namespace)
+    return tuple(sorted({one.namespace for one in locals_ if one.parent == queue.name}))
+
+
+def _belongs(snapshot: Snapshot, queue: Queue, namespaces: tuple[str, ...], owner: str) -> bool:
+    """Whether the owner's devices count as the queue's; whose queue is not known counts, where it may be this one."""
+    workload = snapshot.workload_by_id.get(owner)
+    if workload is None or (not workload.listed and workload.queue is None):
+        return _space(owner) in namespaces or not namespaces
+    if workload.queue is None:
+        return workload.namespace in namespaces
+    local = _by_name(snapshot).get((workload.cluster, workload.namespace, workload.queue))
+    name = local.parent if local is not None and local.parent else workload.queue
+    return name == queue.name
+
+
+def _space(owner: str) -> str:
+    parts = owner.rsplit("/", 3)
+    return parts[2] if len(parts) == 4 else ""
+
+
+def _refused(snapshot: Snapshot, cluster: str, resource: str, quotas: Container[str]) -> set[str]:
+    """Return the namespaces whose quota of the resource refused a pod within a day."""
+    marks = kubernetes.quota_events()
+    refused = re.compile(marks.message)
+    return {
+        event.namespace
+        for event in snapshot.events
+        if event.cluster == cluster
+        and event.reason in marks.reasons
+        and event.last is not None
+        and snapshot.taken_at - event.last <= timedelta(days=1)
+        and event.namespace in quotas
+        and refused.search(event.message)
+        and f"requests.{resource}=" in event.message
+    }
+
+
+def _offered(snapshot: Snapshot, cluster: str, resource: str) -> float:
+    nodes = _nodes(snapshot, cluster, ())[0]
+    return sum(float(one.allocatable or 0) for node in nodes for one in node.resources if one.name == resource)
+
+
+def _free(snapshot: Snapshot, nodes: Iterable[Node], resource: str) -> float:
+    """Return how many of the resource nobody holds on the nodes."""
+    free = 0.0
+    for node in nodes:
+        offered = sum(float(one.allocatable or 0) for one in node.resources if one.name == resource)
+        holdings = (holding for pod in snapshot.holders(node) for holding in pod.holdings)
+        free += max(0.0, offered - sum(holding.count for holding in holdings if holding.resource == resource))
+    return free
+
+
+def _nodes(snapshot: Snapshot, cluster: str, flavors: Collection[str]) -> tuple[list[Node], bool]:
+    """Return the GPU nodes in service that the flavors mean (all without flavors), and whether that is known."""
+    nodes = [node for node in snapshot.gpu_nodes if node.cluster == cluster and usable(snapshot, node)]
+    if not flavors:
+        return nodes, True
+    labels = [_labels(snapshot).get((cluster, flavor)) for flavor in flavors]
+    known = [one for one in labels if one is not None]
+    if len(known) < len(labels):
+        return nodes, False
+    return [node for node in nodes if any(one.items() <= node.labels.items() for one in known)], True
+
+
+@once
+def _labels(snapshot: Snapshot) -> Mapping[tuple[str, str], Mapping[str, str]]:
+    """Return the node labels of each Kueue flavor, by cluster and name."""
+    found = {}
+    for item in snapshot.custom_objects:
+        if item.kind == "ResourceFlavor":
+            try:
+                labels = json.loads(item.fields.get("spec.nodeLabels") or "{}")
+            except ValueError:
+                continue
+            if isinstance(labels, dict):
+                found[item.cluster, item.name] = {str(key): str(value) for key, value in labels.items()}
+    return found
