@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import timedelta
 
 from gpuaudit.cluster.snapshot import Snapshot
 from gpuaudit.cluster.workloads import Pod
@@ -36,6 +37,18 @@ def periodic(snapshot: Snapshot, owner: str) -> bool:
     """Whether the workload comes and goes by a schedule."""
     workload = snapshot.workload_by_id.get(owner)
     return workload_subject(snapshot, owner).kind in pods.pods().periodic or bool(workload and workload.schedule)
+
+
+def settled(snapshot: Snapshot, owner: str, hours: float) -> bool:
+    """Whether the present revision ran long enough to be judged; a roll-out in steps, for the whole window."""
+    workload = snapshot.workload_by_id.get(owner)
+    changed = (workload.changed or workload.created) if workload else None
+    if workload is None or changed is None:
+        return True
+    patience = timedelta(hours=hours)
+    if workload.kind in pods.pods().rollouts:
+        patience = max(patience, snapshot.window.end - snapshot.window.start)
+    return snapshot.taken_at - changed >= patience
 
 
 def is_spare(pod: Pod) -> bool:

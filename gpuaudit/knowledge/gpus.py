@@ -69,6 +69,14 @@ class Links(Entry, frozen=True):
     nvlink_c2c_grace: float
 
 
+class Formats(Entry, frozen=True):
+    """Number formats: the least compute capability for bf16, and patterns of words that betray a narrower one."""
+
+    bf16_from: str
+    low_precision: tuple[str, ...]
+    source: str
+
+
 class _File(Entry, frozen=True):
     compiled: str
     memory_tolerance: float
@@ -79,6 +87,7 @@ class _File(Entry, frozen=True):
     disagreements: dict[str, str]
     gpu: tuple[GpuModel, ...]
     gfd_labels: GfdLabels
+    formats: Formats
     links: Links
     nvml_gpu_instance_profile_enum: dict[str, int]
 
@@ -132,6 +141,17 @@ def resolve(text: str) -> GpuModel:
 def gfd_labels() -> GfdLabels:
     """Return the labels that GPU feature discovery and the MIG manager put on a node."""
     return _file().gfd_labels
+
+
+def formats() -> Formats:
+    """Return what tells whether a model computes with the number formats of another."""
+    return _file().formats
+
+
+def generation(model: GpuModel) -> tuple[int, ...] | None:
+    """Return the compute capability as numbers, (9, 0); None for one that is not known, or of another maker."""
+    parts = (model.compute_capability or "").split(".")
+    return tuple(int(part) for part in parts) if all(part.isdecimal() for part in parts) else None
 
 
 def links() -> Links:

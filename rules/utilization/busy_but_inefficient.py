@@ -1,7 +1,6 @@
 """Rule busy-but-inefficient."""
 
 from collections.abc import Iterator, Sequence
-from datetime import timedelta
 
 from gpuaudit.cluster.snapshot import Snapshot
 from gpuaudit.demand import DRAM_CEILING, Tenure, underused
@@ -11,7 +10,7 @@ from gpuaudit.demand.served import serves
 from gpuaudit.demand.stalling import stall
 from gpuaudit.demand.subjects import amount
 from gpuaudit.demand.tenures import card_of
-from gpuaudit.demand.units import units_by_owner, workload_subject
+from gpuaudit.demand.units import settled, units_by_owner, workload_subject
 from gpuaudit.rule import Act, Evidence, Finding, Fix, Severity, rule
 
 FACTS = ("utilization", "sm_active", "gpu_util", "dram_active", "pod_attribution", "history")
@@ -47,7 +46,7 @@ def busy_but_inefficient(
     larger pieces of work (batch size, fused kernels, CUDA graphs), and watch SM activity, not GPU_UTIL.
     """
     for owner, units in units_by_owner(snapshot).items():
-        if serves(snapshot, owner) or is_notebook(snapshot, owner) or _changed_lately(snapshot, owner, hours):
+        if serves(snapshot, owner) or is_notebook(snapshot, owner) or not settled(snapshot, owner, hours):
             continue
         found = [
             (unit, told)
@@ -59,12 +58,6 @@ def busy_but_inefficient(
         ]
         if found:
             yield _finding(snapshot, owner, found, used_below)
-
-
-def _changed_lately(snapshot: Snapshot, owner: str, hours: float) -> bool:
-    workload = snapshot.workload_by_id.get(owner)
-    changed = (workload.changed or workload.created) if workload else None
-    return changed is not None and snapshot.taken_at - changed < timedelta(hours=hours)
 
 
 def _finding(

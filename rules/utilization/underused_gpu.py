@@ -1,15 +1,13 @@
 """Rule underused-gpu."""
 
 from collections.abc import Iterator, Sequence
-from datetime import timedelta
 
 from gpuaudit.cluster.snapshot import Snapshot
 from gpuaudit.demand import DRAM_CEILING, UNDERUSED_MEAN, UNDERUSED_P95, Tenure, underused
 from gpuaudit.demand.notebooks import is_notebook, rests
 from gpuaudit.demand.stalling import stall
 from gpuaudit.demand.subjects import amount, duration
-from gpuaudit.demand.units import periodic, units_by_owner, weakest, workload_subject
-from gpuaudit.knowledge import pods
+from gpuaudit.demand.units import periodic, settled, units_by_owner, weakest, workload_subject
 from gpuaudit.rule import Act, Confidence, Evidence, Finding, Fix, Severity, rule
 
 
@@ -33,7 +31,7 @@ def underused_gpu(
     Look at memory and latency first; then try a MIG device, a smaller GPU, fewer replicas, or larger batches.
     """
     for owner, units in units_by_owner(snapshot).items():
-        if not _settled(snapshot, owner, settled_hours) or periodic(snapshot, owner):
+        if not settled(snapshot, owner, settled_hours) or periodic(snapshot, owner):
             continue
         if is_notebook(snapshot, owner) and any(rests(snapshot, unit) for unit in units):
             continue
@@ -73,18 +71,6 @@ def _finding(
         refutation="a latency objective that it meets only with this room, a KV cache that fills, or a peak that "
         "the window did not see",
     )
-
-
-def _settled(snapshot: Snapshot, owner: str, settled_hours: float) -> bool:
-    """Whether the present revision ran long enough to be judged; a roll-out in steps, for the whole window."""
-    workload = snapshot.workload_by_id.get(owner)
-    changed = (workload.changed or workload.created) if workload else None
-    if workload is None or changed is None:
-        return True
-    patience = timedelta(hours=settled_hours)
-    if workload.kind in pods.pods().rollouts:
-        patience = max(patience, snapshot.window.end - snapshot.window.start)
-    return snapshot.taken_at - changed >= patience
 
 
 def _unless(tenures: Sequence[Tenure]) -> str:
