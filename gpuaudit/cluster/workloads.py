@@ -118,6 +118,7 @@ class Workload(Record, frozen=True, kw_only=True):
     schedule: str | None = None
     completions: int | None = None
     parallelism: int | None = None
+    retries: int | None = None  # attempts after the first one that failed; None = not said
     labels: dict[str, str] = {}
     annotations: dict[str, str] = {}
     queue: str | None = None

@@ -19,6 +19,7 @@ class ReadKind(Entry, frozen=True, kw_only=True):
     metadata_only: bool = False
     replicas: str | None = None
     suspend: str | None = None
+    retries: str | None = None  # how often a failed attempt is made again
     fields: tuple[str, ...] = ()
     endpoint_fields: tuple[str, ...] = ()  # of each element of a list in `fields`
 

@@ -63,6 +63,7 @@ class JobSpec(Part):
 
     completions: int | None = None
     parallelism: int | None = None
+    backoff_limit: int | None = None
     suspend: bool | None = None
     template: Template | None = None
 

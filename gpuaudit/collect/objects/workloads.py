@@ -160,10 +160,16 @@ def _details(group: str, kind: str, item: Object) -> dict[str, Any]:
             return {
                 "completions": item.spec.completions,
                 "parallelism": item.spec.parallelism,
+                "retries": item.spec.backoff_limit,
                 "suspended": bool(item.spec.suspend),
             }
         case CronJob():
-            return {"schedule": item.spec.schedule, "suspended": bool(item.spec.suspend)}
+            job = item.spec.job_template.spec if item.spec.job_template else None
+            return {
+                "schedule": item.spec.schedule,
+                "suspended": bool(item.spec.suspend),
+                "retries": job.backoff_limit if job else None,
+            }
         case Custom():
             return _custom_details(group, kind, item)
     return {}
@@ -171,11 +177,16 @@ def _details(group: str, kind: str, item: Object) -> dict[str, Any]:
 
 def _custom_details(group: str, kind: str, item: Custom) -> dict[str, Any]:
     how = kinds.find(group, kind)
-    replicas = path_value(item, how.replicas) if how and how.replicas else None
     return {
-        "replicas": replicas if isinstance(replicas, int) and not isinstance(replicas, bool) else None,
+        "replicas": _number(item, how.replicas) if how else None,
+        "retries": _number(item, how.retries) if how else None,
         "suspended": bool(how and how.suspend and path_value(item, how.suspend) is True),
     }
+
+
+def _number(item: Custom, path: str | None) -> int | None:
+    value = path_value(item, path) if path else None
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def path_value(item: Custom, path: str) -> object:
