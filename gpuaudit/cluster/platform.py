@@ -56,6 +56,18 @@ class Autoscaler(Record, frozen=True, kw_only=True):
     annotations: dict[str, str] = {}
 
 
+class FlavorQuota(Record, frozen=True, kw_only=True):
+    """What a Kueue ClusterQueue may use of a resource in one flavor; limits None = not limited."""
+
+    flavor: str
+    resource: str
+    nominal: float = 0.0
+    borrowing_limit: float | None = None
+    lending_limit: float | None = None
+    used: float | None = None
+    borrowed: float | None = None
+
+
 class Queue(Record, frozen=True, kw_only=True):
     """A Kueue, Volcano, KAI or Run:ai queue; quotas per resource, None = unlimited or not said."""
 
@@ -69,12 +81,14 @@ class Queue(Record, frozen=True, kw_only=True):
     nominal: dict[str, float] = {}
     used: dict[str, float] = {}
     borrowing_limit: dict[str, float] = {}
-    guaranteed: dict[str, float] = {}  # of nominal, what no other queue may use meanwhile
-    flavors: dict[str, tuple[str, ...]] = {}  # resource → flavors of it that the queue has quota of
+    limit: dict[str, float] = {}  # hard caps (KAI's limit, Volcano's capability); a resource left out has none
+    flavors: tuple[FlavorQuota, ...] = ()
+    stopped: str | None = None  # Kueue's stopPolicy, unless it is None
     pending: int | None = None
     admitted: int | None = None
     active: bool | None = None
     labels: dict[str, str] = {}
+    guaranteed: dict[str, float] = {}  # Volcano's guarantee: kept for the queue, whether it is used or not
 
 
 class Quota(Record, frozen=True, kw_only=True):

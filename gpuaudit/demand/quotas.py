@@ -77,7 +77,7 @@ def guarantees(snapshot: Snapshot) -> tuple[Guarantee, ...]:
 
 def _of_queues(snapshot: Snapshot) -> Iterator[Guarantee | None]:
     for queue in snapshot.queues:
-        for resource, amount in sorted(queue.guaranteed.items()):
+        for resource, amount in sorted(_kept(queue).items()):
             waiting = [work for work in snapshot.waiting if _waits_elsewhere(snapshot, queue, resource, work)]
             if amount <= 0 or not is_gpu(resource) or not waiting:
                 continue
@@ -88,7 +88,7 @@ def _of_queues(snapshot: Snapshot) -> Iterator[Guarantee | None]:
                 name=queue.name,
                 namespace=None,
                 in_cohort=queue.cohort is not None,
-                flavors=queue.flavors.get(resource, ()),
+                flavors=_flavors(queue, resource),
                 namespaces=spaces,
                 belongs=partial(_belongs, snapshot, queue, spaces),
                 waiting=tuple(sorted({work.workload for work in waiting})),
@@ -168,6 +168,25 @@ def _quotas(snapshot: Snapshot) -> Mapping[tuple[str, str], dict[str, Quota]]:
     return found
 
 
+def _kept(queue: Queue) -> Mapping[str, float]:
+    """Return what a queue keeps to itself by resource.
+
+    Of Kueue all without a cohort, and within one what is over the lending limit: the rest is lent. Of Volcano the
+    guarantee. What KAI and Run:ai do not use is lent.
+    """
+    kept: dict[str, float] = defaultdict(float, queue.guaranteed)
+    for one in queue.flavors:
+        if queue.cohort is None:
+            kept[one.resource] += one.nominal
+        elif one.lending_limit is not None:
+            kept[one.resource] += max(0.0, one.nominal - one.lending_limit)
+    return kept
+
+
+def _flavors(queue: Queue, resource: str) -> tuple[str, ...]:
+    return tuple(sorted({one.flavor for one in queue.flavors if one.resource == resource}))
+
+
 def is_gpu(resource: str) -> bool:
     """Whether the resource is a whole GPU or a MIG device."""
     names = kubernetes.resources()
@@ -181,7 +200,7 @@ def _waits_elsewhere(snapshot: Snapshot, queue: Queue, resource: str, work: Wait
     other = _queue_of(snapshot, work)
     if other is None or other.name == queue.name or other.api_group != queue.api_group:
         return False
-    ours, theirs = queue.flavors.get(resource), other.flavors.get(resource)
+    ours, theirs = _flavors(queue, resource), _flavors(other, resource)
     return not ours or not theirs or bool(set(ours) & set(theirs))
 
 

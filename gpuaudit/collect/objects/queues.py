@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from gpuaudit.cluster.nodes import NodePool, Taint
-from gpuaudit.cluster.platform import Queue
+from gpuaudit.cluster.platform import FlavorQuota, Queue
 from gpuaudit.collect.kubernetes_types.core import Custom
 from gpuaudit.collect.objects.nodes import bounded
 from gpuaudit.collect.objects.quantities import quantity
@@ -37,6 +37,8 @@ def queue_record(group: str, kind: str, item: Custom, *, cluster: str) -> Queue 
         labels=bounded(item.metadata.labels),
     )
     base = msgspec.structs.replace(base, **read(mapping(item.spec), mapping(item.status)))
+    kept = _amounts(mapping(mapping(item.spec).get("guarantee")).get("resource"))  # of Volcano alone
+    base = msgspec.structs.replace(base, guaranteed=kept)
     active = next((one.status == "True" for one in conditions_of(item) if one.type == "Active"), None)
     return base if active is None else msgspec.structs.replace(base, active=active)
 
@@ -88,41 +90,54 @@ def seconds(text: object) -> float | None:
 
 
 def _cluster_queue(spec: Mapping[str, Any], status: Mapping[str, Any]) -> dict[str, Any]:
-    cohort = spec.get("cohortName") or spec.get("cohort") or None
     nominal: dict[str, float] = {}
     borrowing: dict[str, float] = {}
-    guaranteed: dict[str, float] = {}
-    flavors: dict[str, list[str]] = {}
-    for flavor, resource in _flavored(spec):
-        name, quota = text(resource.get("name")), _amount(resource.get("nominalQuota")) or 0.0
-        nominal[name] = nominal.get(name, 0.0) + quota
+    for resource in _flavored(spec):
+        name = text(resource.get("name"))
+        nominal[name] = nominal.get(name, 0.0) + (_amount(resource.get("nominalQuota")) or 0.0)
         limit = _amount(resource.get("borrowingLimit"))
         if limit is not None:
             borrowing[name] = borrowing.get(name, 0.0) + limit
-        guaranteed[name] = guaranteed.get(name, 0.0) + _kept(quota, cohort, resource.get("lendingLimit"))
-        flavors.setdefault(name, []).append(flavor)
     used: dict[str, float] = {}
-    for flavor_usage in rows(status.get("flavorsUsage")):
-        for resource in rows(flavor_usage.get("resources")):
+    for flavor in rows(status.get("flavorsUsage")):
+        for resource in rows(flavor.get("resources")):
             name = text(resource.get("name"))
             used[name] = used.get(name, 0.0) + (_amount(resource.get("total")) or 0.0)
     return {
-        "cohort": cohort,
+        "cohort": spec.get("cohortName") or spec.get("cohort") or None,
         "nominal": nominal,
         "used": used,
         "borrowing_limit": borrowing,
-        "guaranteed": {name: amount for name, amount in guaranteed.items() if amount > 0},
-        "flavors": {name: tuple(sorted(set(found))) for name, found in flavors.items()},
+        "flavors": _flavor_quotas(spec, status),
+        "stopped": text(spec.get("stopPolicy")).replace("None", "") or None,
         **_counts(status),
     }
 
 
-def _kept(quota: float, cohort: str | None, lending_limit: object) -> float:
-    """Return what a queue keeps to itself: all without a cohort; within one all is lent but what is over the limit."""
-    if cohort is None:
-        return quota
-    limit = _amount(lending_limit)
-    return 0.0 if limit is None else max(0.0, quota - limit)
+def _flavor_quotas(spec: Mapping[str, Any], status: Mapping[str, Any]) -> tuple[FlavorQuota, ...]:
+    """Return what the queue may use of each resource in each flavor, in the order in which flavors are tried."""
+    usage = {
+        (text(flavor.get("name")), text(resource.get("name"))): resource
+        for flavor in rows(status.get("flavorsUsage"))
+        for resource in rows(flavor.get("resources"))
+    }
+    found = []
+    for flavor in (flavor for group in rows(spec.get("resourceGroups")) for flavor in rows(group.get("flavors"))):
+        for resource in rows(flavor.get("resources")):
+            key = (text(flavor.get("name")), text(resource.get("name")))
+            used = usage.get(key, {})
+            found.append(
+                FlavorQuota(
+                    flavor=key[0],
+                    resource=key[1],
+                    nominal=_amount(resource.get("nominalQuota")) or 0.0,
+                    borrowing_limit=_amount(resource.get("borrowingLimit")),
+                    lending_limit=_amount(resource.get("lendingLimit")),
+                    used=_amount(used.get("total")),
+                    borrowed=_amount(used.get("borrowed")),
+                )
+            )
+    return tuple(found)
 
 
 def _local_queue(spec: Mapping[str, Any], status: Mapping[str, Any]) -> dict[str, Any]:
@@ -134,8 +149,8 @@ def _volcano_queue(spec: Mapping[str, Any], status: Mapping[str, Any]) -> dict[s
     return {
         "parent": spec.get("parent") or None,
         "nominal": _amounts(limits),
+        "limit": _amounts(spec.get("capability")),
         "used": _amounts(status.get("allocated")),
-        "guaranteed": _amounts(mapping(spec.get("guarantee")).get("resource")),
         "pending": integer(status.get("pending")),
         "active": status.get("state") == "Open" if status.get("state") else None,
     }
@@ -151,16 +166,22 @@ def _kai_queue(spec: Mapping[str, Any], status: Mapping[str, Any]) -> dict[str, 
         for key, row in resources.items()
         if key in names and (amount := _amount(mapping(row).get("quota"))) is not None and amount >= 0
     }
+    caps = {
+        names[key]: amount
+        for key, row in resources.items()
+        if key in names and (amount := _amount(mapping(row).get("limit"))) is not None and amount >= 0
+    }
     return {
         "parent": spec.get("parentQueue") or None,
         "nominal": nominal,
+        "limit": caps,
         "used": _amounts(status.get("allocated")),
     }
 
 
-def _flavored(spec: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+def _flavored(spec: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [
-        (text(flavor.get("name")), resource)
+        resource
         for group in rows(spec.get("resourceGroups"))
         for flavor in rows(group.get("flavors"))
         for resource in rows(flavor.get("resources"))
