@@ -209,6 +209,15 @@ def test_waiting_work_is_counted_with_its_hours() -> None:
     assert demand == schema.Demand(pending_gpus=10, gpu_hours_waited=36, p95_wait_seconds=36000)
 
 
+def test_waiting_work_of_unknown_size_is_not_no_work() -> None:
+    work = Waiting(cluster="c", namespace="n", workload="w", resource="gpu-class", count=1, gpus=None)
+    demand = report(snapshot(node("n1"), waiting=(work,))).utilization.demand
+    assert demand == schema.Demand(pending_gpus=None, gpu_hours_waited=None, p95_wait_seconds=None)
+    unknown_since = Waiting(cluster="c", namespace="n", workload="v", resource="nvidia.com/gpu", count=4, gpus=4.0)
+    demand = report(snapshot(node("n1"), waiting=(work, unknown_since))).utilization.demand
+    assert demand == schema.Demand(pending_gpus=4, gpu_hours_waited=None, p95_wait_seconds=None)
+
+
 def test_no_pods_read_means_unknown_demand() -> None:
     shot = snapshot(node("n1"), sources=(Source(name="s", status="ok", provides=("nodes",)),))
     assert report(shot).utilization.demand.pending_gpus is None

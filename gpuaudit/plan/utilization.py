@@ -180,26 +180,31 @@ def _rows(
 
 
 def _demand(snapshot: Snapshot) -> schema.Demand:
+    """Return what waits; work whose GPUs or start is not known is left out of a sum, which is null without the rest."""
     if "pods" not in snapshot.facts:
         return schema.Demand(pending_gpus=None, gpu_hours_waited=None, p95_wait_seconds=None)
+    sizes = [work.gpus for work in snapshot.waiting if work.gpus is not None]
     waits = sorted(
-        ((snapshot.taken_at - work.since) / timedelta(seconds=1), work.gpus)
+        (max(0.0, (snapshot.taken_at - work.since) / timedelta(seconds=1)), work.gpus)
         for work in snapshot.waiting
         if work.since is not None and work.gpus is not None
     )
-    total = sum(gpus for _, gpus in waits)
-    reached = 0.0
-    p95 = None
+    some = bool(snapshot.waiting)
+    return schema.Demand(
+        pending_gpus=None if some and not sizes else round(sum(sizes), 4),
+        gpu_hours_waited=None if some and not waits else _hours(sum(seconds * gpus / 3600 for seconds, gpus in waits)),
+        p95_wait_seconds=_p95_wait(waits),
+    )
+
+
+def _p95_wait(waits: Sequence[tuple[float, float]]) -> float | None:
+    """95th percentile of the waits so far, sorted; each weighs its GPUs."""
+    total, reached = sum(gpus for _, gpus in waits), 0.0
     for seconds, gpus in waits:
         reached += gpus
         if reached >= 0.95 * total - 1e-9:
-            p95 = seconds
-            break
-    return schema.Demand(
-        pending_gpus=round(sum(work.gpus or 0.0 for work in snapshot.waiting), 4),
-        gpu_hours_waited=_hours(sum(max(0.0, seconds) * gpus / 3600 for seconds, gpus in waits)),
-        p95_wait_seconds=p95,
-    )
+            return seconds
+    return None
 
 
 def _hours(hours: float) -> float:

@@ -62,7 +62,7 @@ def _holders(canvas: Canvas, report: schema.Report) -> None:
 def _waiting(canvas: Canvas, demand: schema.Demand) -> None:
     label = f"  {'Waiting':<{LABEL}}"
     if demand.pending_gpus is None:
-        canvas.line(label, "unknown: the pods were not read")
+        canvas.line(label, "not known: the pods were not read, or do not tell their GPUs")
     elif demand.pending_gpus == 0:
         canvas.line(label, "no GPU work waits")
     else:
