@@ -38,7 +38,7 @@ class HeldUnits:
     keys: tuple[tuple[str, str, str, str], ...]
     counts: "Floats"
     seen: "dict[str, npt.NDArray[np.bool_]]"  # cluster → hours
-    shared: frozenset[tuple[str, str]]  # (cluster, resource) whose devices are shared: a unit is no device
+    shared: frozenset[tuple[str, str, str, str]]  # keys with a shared device, of which a unit is only a part
 
     def of(
         self, cluster: str, resource: str, belongs: Callable[[str], bool], *, nodes: Collection[str] = ()
@@ -50,10 +50,12 @@ class HeldUnits:
         import numpy as np
 
         hours = self.seen.get(cluster)
-        if hours is None or not hours.any() or (cluster, resource) in self.shared:
+        if hours is None or not hours.any():
             return None
         known = [(i, key) for i, key in enumerate(self.keys) if key[0] == cluster and key[2] == resource]
         rows = [i for i, key in known if (key[3] in nodes if key[1] == UNKNOWN_OWNER else belongs(key[1]))]
+        if any(self.keys[i] in self.shared for i in rows):
+            return None
         total = self.counts[rows].sum(axis=0)[hours]
         p95 = float(np.quantile(total, 0.95, method="higher"))
         return Held(p95, float(total.max()), float(len(total)), any(key[1] == UNKNOWN_OWNER for _, key in known))
@@ -83,8 +85,8 @@ def held_units(snapshot: Snapshot) -> HeldUnits:
         cluster: np.bincount(hour[clusters[row] == cluster] - first, minlength=width) > 0
         for cluster in sorted(set(clusters))
     }
-    shared = ((place[0], place[2]) for place, one in zip(places, devices["shared"], strict=True) if one)
-    return HeldUnits(tuple(keys), counts, seen, frozenset(shared))
+    shared = frozenset(place for place, one in zip(places, devices["shared"], strict=True) if one)
+    return HeldUnits(tuple(keys), counts, seen, shared)
 
 
 def _resources(snapshot: Snapshot) -> list[str]:
