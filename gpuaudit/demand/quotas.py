@@ -1,20 +1,18 @@
 """What queues and namespaces keep for themselves: how much of it they used, and who waits for it."""
 
-import json
 import re
 from collections import defaultdict
-from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 
-from gpuaudit.cluster.nodes import Node
 from gpuaudit.cluster.platform import Queue, Quota
 from gpuaudit.cluster.snapshot import Snapshot
 from gpuaudit.cluster.workloads import Waiting
 from gpuaudit.demand.held_units import held_units
 from gpuaudit.demand.memory import once
-from gpuaudit.demand.reserve import usable
+from gpuaudit.demand.quota_places import flavor_nodes, free_units, offered_units
 from gpuaudit.knowledge import kubernetes
 
 QUOTA_REASONS = ("QuotaExhausted", "Inadmissible")  # of waiting work: no quota, which may be for want of a device too
@@ -43,7 +41,7 @@ class Guarantee:
     in_cohort: bool
     waiting: tuple[str, ...]  # workloads, or namespaces whose quota was exceeded
     waited_for: float | None  # units; None = not known
-    free: float  # units that nobody holds now
+    free: float  # units that nobody holds now, where the quota counts
     namespaces: tuple[str, ...]  # whose work it is
 
     @property
@@ -66,6 +64,7 @@ class _Owner:
     belongs: Callable[[str], bool]
     waiting: tuple[str, ...]
     waited_for: float | None
+    smallest: float  # units of the smallest pod that waits
 
 
 @once
@@ -93,6 +92,7 @@ def _of_queues(snapshot: Snapshot) -> Iterator[Guarantee | None]:
                 belongs=partial(_belongs, snapshot, queue, spaces),
                 waiting=tuple(sorted({work.workload for work in waiting})),
                 waited_for=sum(work.count for work in waiting),
+                smallest=min(work.count / max(1, work.pods) for work in waiting),
             )
             yield _guarantee(snapshot, owner, resource, amount, queue.used.get(resource, 0.0))
 
@@ -100,40 +100,44 @@ def _of_queues(snapshot: Snapshot) -> Iterator[Guarantee | None]:
 def _of_quotas(snapshot: Snapshot) -> Iterator[Guarantee | None]:
     """ResourceQuotas are limits; they keep others out only where together they fit what there is."""
     for (cluster, resource), spaces in sorted(_quotas(snapshot).items()):
+        key = f"requests.{resource}"
         refused = _refused(snapshot, cluster, resource, spaces)
-        if not refused or sum(quota.hard[f"requests.{resource}"] for quota in spaces.values()) > _offered(
-            snapshot, cluster, resource
-        ):
+        room = offered_units(flavor_nodes(snapshot, cluster, ())[0], resource)
+        if not refused or sum(quota.hard[key] for quota in spaces.values()) > room:
             continue
         for space, quota in sorted(spaces.items()):
-            others = tuple(f"namespace {name}" for name in sorted(refused - {space}))
-            owner = _Owner(
-                cluster=cluster,
-                kind="ResourceQuota",
-                name=quota.name,
-                namespace=space,
-                in_cohort=False,
-                flavors=(),
-                namespaces=(space,),
-                belongs=lambda owner, space=space: _space(owner) == space,  # type: ignore[misc]
-                waiting=others,
-                waited_for=None,
-            )
-            key = f"requests.{resource}"
+            others = {name: size for name, size in refused.items() if name != space}
             if others and quota.hard[key] > 0:
+                owner = _Owner(
+                    cluster=cluster,
+                    kind="ResourceQuota",
+                    name=quota.name,
+                    namespace=space,
+                    in_cohort=False,
+                    flavors=(),
+                    namespaces=(space,),
+                    belongs=partial(_is_of, space),
+                    waiting=tuple(f"namespace {name}" for name in sorted(others)),
+                    waited_for=None,
+                    smallest=min(others.values()),
+                )
                 yield _guarantee(snapshot, owner, resource, quota.hard[key], quota.used.get(key, 0.0))
 
 
+def _is_of(space: str, owner: str) -> bool:
+    return _space(owner) == space
+
+
 def _guarantee(snapshot: Snapshot, owner: _Owner, resource: str, amount: float, used_now: float) -> Guarantee | None:
-    meant, known = _nodes(snapshot, owner.cluster, owner.flavors)
-    free = _free(snapshot, meant, resource)
+    meant, known = flavor_nodes(snapshot, owner.cluster, owner.flavors)
+    free = free_units(snapshot, meant, resource)
     holding = (
         pod for pod in snapshot.pods if pod.holds and pod.cluster == owner.cluster and owner.belongs(pod.workload)
     )
     nodes = {pod.node for pod in holding if pod.node}
     used = held_units(snapshot).of(owner.cluster, resource, owner.belongs, nodes=nodes)
-    if free < 1 or used is None:
-        return None
+    if used is None or max(free, default=0.0) < max(1.0, owner.smallest):
+        return None  # no room for those who wait: the quota is not what keeps them out
     return Guarantee(
         cluster=owner.cluster,
         kind=owner.kind,
@@ -150,7 +154,7 @@ def _guarantee(snapshot: Snapshot, owner: _Owner, resource: str, amount: float, 
         in_cohort=owner.in_cohort,
         waiting=owner.waiting,
         waited_for=owner.waited_for,
-        free=free,
+        free=sum(free),
         namespaces=owner.namespaces,
     )
 
@@ -239,60 +243,15 @@ def _space(owner: str) -> str:
     return parts[2] if len(parts) == 4 else ""
 
 
-def _refused(snapshot: Snapshot, cluster: str, resource: str, quotas: Container[str]) -> set[str]:
-    """Return the namespaces whose quota of the resource refused a pod within a day."""
+def _refused(snapshot: Snapshot, cluster: str, resource: str, quotas: Container[str]) -> Mapping[str, float]:
+    """Return the namespaces whose quota of the resource refused a pod within a day, with the least that one asked."""
     marks = kubernetes.quota_events()
-    refused = re.compile(marks.message)
-    return {
-        event.namespace
-        for event in snapshot.events
-        if event.cluster == cluster
-        and event.reason in marks.reasons
-        and event.last is not None
-        and snapshot.taken_at - event.last <= timedelta(days=1)
-        and event.namespace in quotas
-        and refused.search(event.message)
-        and f"requests.{resource}=" in event.message
-    }
-
-
-def _offered(snapshot: Snapshot, cluster: str, resource: str) -> float:
-    nodes = _nodes(snapshot, cluster, ())[0]
-    return sum(float(one.allocatable or 0) for node in nodes for one in node.resources if one.name == resource)
-
-
-def _free(snapshot: Snapshot, nodes: Iterable[Node], resource: str) -> float:
-    """Return how many of the resource nobody holds on the nodes."""
-    free = 0.0
-    for node in nodes:
-        offered = sum(float(one.allocatable or 0) for one in node.resources if one.name == resource)
-        holdings = (holding for pod in snapshot.holders(node) for holding in pod.holdings)
-        free += max(0.0, offered - sum(holding.count for holding in holdings if holding.resource == resource))
-    return free
-
-
-def _nodes(snapshot: Snapshot, cluster: str, flavors: Collection[str]) -> tuple[list[Node], bool]:
-    """Return the GPU nodes in service that the flavors mean (all without flavors), and whether that is known."""
-    nodes = [node for node in snapshot.gpu_nodes if node.cluster == cluster and usable(snapshot, node)]
-    if not flavors:
-        return nodes, True
-    labels = [_labels(snapshot).get((cluster, flavor)) for flavor in flavors]
-    known = [one for one in labels if one is not None]
-    if len(known) < len(labels):
-        return nodes, False
-    return [node for node in nodes if any(one.items() <= node.labels.items() for one in known)], True
-
-
-@once
-def _labels(snapshot: Snapshot) -> Mapping[tuple[str, str], Mapping[str, str]]:
-    """Return the node labels of each Kueue flavor, by cluster and name."""
-    found = {}
-    for item in snapshot.custom_objects:
-        if item.kind == "ResourceFlavor":
-            try:
-                labels = json.loads(item.fields.get("spec.nodeLabels") or "{}")
-            except ValueError:
-                continue
-            if isinstance(labels, dict):
-                found[item.cluster, item.name] = {str(key): str(value) for key, value in labels.items()}
+    asked = re.compile(rf"{marks.message}[^,]*, requested: [^:]*requests\.{re.escape(resource)}=(\d{{1,6}})")
+    found: dict[str, float] = {}
+    for event in snapshot.events:
+        lately = event.last is not None and snapshot.taken_at - event.last <= timedelta(days=1)
+        if event.cluster == cluster and lately and event.reason in marks.reasons and event.namespace in quotas:
+            said = asked.search(event.message)
+            if said:
+                found[event.namespace] = min(float(said[1]), found.get(event.namespace, float(said[1])))
     return found
