@@ -26,7 +26,7 @@ from gpuaudit.cluster.platform import (
 from gpuaudit.cluster.record import Instant
 from gpuaudit.cluster.serving import Served
 from gpuaudit.cluster.usage import Usage
-from gpuaudit.cluster.workloads import Pod, Waiting, Workload
+from gpuaudit.cluster.workloads import ModelClient, Pod, Waiting, Workload
 
 Window = Span
 K = TypeVar("K")
@@ -54,6 +54,7 @@ class Snapshot:
     claims: tuple[Claim, ...] = ()
     volume_claims: tuple[VolumeClaim, ...] = ()
     waiting: tuple[Waiting, ...] = ()
+    model_clients: tuple[ModelClient, ...] = ()
     events: tuple[Event, ...] = ()
     custom_objects: tuple[CustomObject, ...] = ()
     systems: tuple[InstalledSystem, ...] = ()

@@ -4,6 +4,7 @@ from typing import Literal
 
 from gpuaudit.cluster.record import Instant, Record
 
+HostClass = Literal["gateway", "model", "provider", "in-cluster", "external"]
 HoldingKind = Literal["whole", "mig", "shared", "mps", "dra", "hami", "fraction"]
 
 
@@ -147,3 +148,17 @@ class Waiting(Record, frozen=True, kw_only=True):
     message: str = ""
     queue: str | None = None
     pods: int = 1
+
+
+class ModelClient(Record, frozen=True, kw_only=True):
+    """A workload whose environment names the endpoint of a model: variable → class of the host, never the host.
+
+    gateway = something that stands between applications and models · model = a Service in front of GPU pods ·
+    provider = a public model API · in-cluster, external = what is behind it is not known.
+    """
+
+    cluster: str
+    kind: str
+    namespace: str
+    name: str
+    endpoints: dict[str, HostClass] = {}

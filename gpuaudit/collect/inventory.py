@@ -19,7 +19,7 @@ from gpuaudit.cluster.platform import (
     Service,
     VolumeClaim,
 )
-from gpuaudit.cluster.workloads import Pod, Waiting, Workload
+from gpuaudit.cluster.workloads import ModelClient, Pod, Waiting, Workload
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +44,7 @@ class Inventory:
     claims: tuple[Claim, ...] = ()
     volume_claims: tuple[VolumeClaim, ...] = ()
     waiting: tuple[Waiting, ...] = ()
+    model_clients: tuple[ModelClient, ...] = ()
     events: tuple[Event, ...] = ()
     custom_objects: tuple[CustomObject, ...] = ()
     systems: tuple[InstalledSystem, ...] = ()

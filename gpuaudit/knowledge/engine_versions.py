@@ -51,6 +51,7 @@ class Inefficient(Entry, frozen=True):
     """The servers, the cards that matter, and the engines that are no such server."""
 
     gpu_memory_mib_from: int
+    not_generative: tuple[str, ...]  # regular expressions over models' names
     better: tuple[str, ...]
     server: tuple[Server, ...]
 
@@ -139,6 +140,13 @@ def takes_pictures(model: str | None) -> bool:
 def runs_v0(env: dict[str, str]) -> bool:
     """Whether a container's variables switch vLLM's old engine on."""
     return env.get(_file().v0.variable) == _file().v0.value
+
+
+def is_generative(model: str | None) -> bool | None:
+    """Whether a model writes text, as far as its name tells; None without a name."""
+    if not model:
+        return None
+    return not any(_pattern(pattern).search(model[:256]) for pattern in inefficient().not_generative)
 
 
 def inefficient() -> Inefficient:

@@ -43,6 +43,7 @@ class Client(Entry, frozen=True):
     """Variables that name the endpoint of a model."""
 
     env: tuple[str, ...]
+    provider_hosts: tuple[str, ...]  # regular expressions over hosts of public model APIs
     source: str
 
 

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from gpuaudit.knowledge import kubernetes as k8s
 from gpuaudit.knowledge import metrics, prices
+from gpuaudit.knowledge.stack import stack
 
 TABLE = k8s._file()
 
@@ -194,6 +195,7 @@ def test_endpoints_keep_only_the_class_of_host() -> None:
     assert k8s.is_endpoint_env("OPENAI_BASE_URL")
     assert k8s.is_endpoint_env("AZURE_OPENAI_API_BASE")
     assert not k8s.is_endpoint_env("NCCL_DEBUG")
+    assert all(k8s.is_endpoint_env(name) for name in stack().client.env)
 
 
 @pytest.mark.parametrize(

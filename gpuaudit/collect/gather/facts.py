@@ -25,6 +25,8 @@ def provided(state: Gathered, nodes: Iterable[Node]) -> tuple[str, ...]:
         found.add("systems")
     if any(node.driver_version for node in nodes):
         found.add("driver_versions")
+    if ("apps", "Deployment") in state.seen:
+        found.add("model_clients")
     if state.tenant:
         found -= WHOLE_CLUSTER
     return tuple(sorted(found))

@@ -22,6 +22,7 @@ from gpuaudit.collect.kubernetes_types.nodes import Node as NodeObject
 from gpuaudit.collect.kubernetes_types.nodes import ResourceClaim, ResourceSlice
 from gpuaudit.collect.objects.cards import cards_of
 from gpuaudit.collect.objects.claims import claim_facts, claim_record
+from gpuaudit.collect.objects.clients import KeptClient, client_records
 from gpuaudit.collect.objects.devices import NamedDevice, by_node, registered_devices, sliced_devices
 from gpuaudit.collect.objects.fold import NodeLoad
 from gpuaudit.collect.objects.holdings import (
@@ -52,6 +53,7 @@ def inventory_of(state: Gathered) -> Inventory:
     pods, groups = _pods(state, nodes, devices)
     records = _with_loads(state, nodes, pods, state.fold.loads())
     _add_evidence(state, records)
+    offered = services(state)
     return Inventory(
         clusters=(cluster_record(state, records),),
         nodes=tenant_nodes(pods, nodes) if state.tenant else records,
@@ -63,7 +65,10 @@ def inventory_of(state: Gathered) -> Inventory:
         ),
         systems=state.systems.records(cluster=state.cluster),
         namespaces=tuple(state.kept.values("namespaces", Namespace)),
-        services=services(state),
+        services=offered,
+        model_clients=client_records(
+            state.kept.all_values("clients ", KeptClient), offered, pods, cluster=state.cluster
+        ),
         autoscalers=tuple(
             sorted(state.kept.all_values("scaler ", Autoscaler), key=lambda a: (a.namespace, a.name, a.kind))
         ),

@@ -30,6 +30,7 @@ from gpuaudit.collect.kubernetes_types.nodes import (
 )
 from gpuaudit.collect.objects.autoscalers import hpa_record, scaled_object_record
 from gpuaudit.collect.objects.claims import asked_pieces
+from gpuaudit.collect.objects.clients import client_of
 from gpuaudit.collect.objects.events import event_record
 from gpuaudit.collect.objects.holdings import is_gpu_resource
 from gpuaudit.collect.objects.owners import controller
@@ -128,6 +129,8 @@ def _take_workload(state: Gathered, kind: Kind, item: Object) -> None:
         return
     if isinstance(item, Controller) and shows_system(facts := controller_facts(kind[1], item)):
         state.kept.put(f"facts {kind[1]}", item.metadata, facts)
+    if client := client_of(kind[1], item):
+        state.kept.put(f"clients {kind[1]}", item.metadata, client)
     gpu = asks_for_gpu(item)
     if gpu or isinstance(item, CronJob):
         record = workload_record(*kind, item, cluster=state.cluster)
