@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from gpuaudit import __version__, demand, schema
+from gpuaudit.closing import closed
 from gpuaudit.cluster.snapshot import Snapshot
 from gpuaudit.config import Config, with_roles, with_timezone
 from gpuaudit.knowledge import facts
@@ -46,7 +47,7 @@ def audit(snapshot: Snapshot, rules: Mapping[str, Rule], config: Config, book: P
     tenures = demand.tenures(snapshot)
     shares = node_shares(snapshot, tenures)
     clusters = clusters_part(snapshot)
-    return schema.Report(
+    report = schema.Report(
         schema=schema.SCHEMA,
         tool_version=__version__,
         taken_at=snapshot.taken_at,
@@ -75,3 +76,4 @@ def audit(snapshot: Snapshot, rules: Mapping[str, Rule], config: Config, book: P
         monday=[],
         objects=[],
     )
+    return closed(snapshot, report)

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gpuaudit import schema
@@ -216,6 +216,7 @@ def test_several_clusters_make_one_row() -> None:
 SIGNS = ["workload", "image", "scheduler", "resource", "custom", "crd", "label", "managed"]
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.builds(

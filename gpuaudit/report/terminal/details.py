@@ -2,6 +2,7 @@
 
 from gpuaudit import schema
 from gpuaudit.report.terminal.canvas import Canvas, dollars, percent
+from gpuaudit.report.terminal.closing import closing
 from gpuaudit.report.terminal.stack import stack
 from gpuaudit.report.terminal.wrapping import Piece
 
@@ -17,6 +18,7 @@ def details(canvas: Canvas, report: schema.Report) -> None:
     _usage(canvas, "NAMESPACES", report.utilization.by_namespace)
     _bill(canvas, report.bill)
     stack(canvas, report.stack)
+    closing(canvas, report)
     _not_judged(canvas, report.coverage.not_evaluated)
     _sources(canvas, report.coverage.sources)
 
