@@ -14,7 +14,7 @@ from gpuaudit.errors import UserError
 from gpuaudit.loader import load_rules
 from gpuaudit.paths import builtin
 from gpuaudit.plan.pricebook import PriceBook
-from gpuaudit.report.explain import explain
+from gpuaudit.report.explain import explain, explained_data
 from gpuaudit.store import load
 from tests.build import NOW, WINDOW, node, pod
 
@@ -91,3 +91,20 @@ def test_nothing_hostile_reaches_the_terminal() -> None:
     for finding in report.findings:
         told = explain(report, finding.id, RULES)
         assert not [char for char in told if unicodedata.category(char) in {"Cc", "Cf"} and char != "\n"]
+
+
+def test_a_system_of_the_stack_is_explained_by_its_name(demo: schema.Report) -> None:
+    for row in demo.stack:
+        told = explain(demo, row.system.lower(), RULES, width=1000)
+        assert told.startswith(f"{row.system} · {row.layer} · ")
+        assert all(text in told for text in row.evidence)
+    assert explained_data(demo, "kueue") == {
+        "actions": [],
+        "findings": [],
+        "stack": [row for row in demo.stack if row.system == "Kueue"],
+    }
+
+
+def test_a_finding_says_what_it_makes_of_the_stack(demo: schema.Report) -> None:
+    finding = next(one for one in demo.findings if one.rule == "outdated-driver")
+    assert "In the stack\n  GPU Operator is" in explain(demo, finding.id, RULES, width=1000)

@@ -16,7 +16,11 @@ DEMO = "demo"
 
 def explain(
     id: Annotated[
-        str, typer.Argument(metavar="ID", help="A finding's or an action's id, or an action's number on screen.")
+        str,
+        typer.Argument(
+            metavar="ID",
+            help="A finding's or an action's id, an action's number on screen, or a system of the stack (Kueue).",
+        ),
     ],
     source: Annotated[
         str | None,
@@ -32,7 +36,7 @@ def explain(
     config: options.ConfigFile = None,
     output: options.Output = None,
 ) -> None:
-    """Explain a finding or an action in full.
+    """Explain a finding, an action, or a system of the stack in full.
 
     Evidence, queries, the arithmetic line by line, what would refute it, what to do, and how to exempt it.
     """

@@ -11,6 +11,7 @@ from typing import Any
 
 from gpuaudit import schema
 from gpuaudit.errors import UserError
+from gpuaudit.report.explain_stack import explained_row, row_named, stack_of
 from gpuaudit.report.plain import printable
 from gpuaudit.rule import Rule
 
@@ -22,12 +23,14 @@ ANNOTATED = {"Deployment", "StatefulSet", "DaemonSet", "Job", "CronJob", "Pod", 
 
 
 def explain(report: schema.Report, name: str, rules: Mapping[str, Rule], *, width: int = 100) -> str:
-    """Return the explanation of a finding's id, an action's id, or an action's number on the screen.
+    """Return the explanation of a finding's id, an action's id or its number on the screen, or a system of the stack.
 
     Prose is broken at `width` characters; what is meant to be copied stays whole. UserError when the report has no
     such thing.
     """
     subject = _subject_of(report, name)
+    if isinstance(subject, schema.StackRow):
+        return _lines(explained_row(subject), width)
     if isinstance(subject, schema.ActionPart):
         findings = {finding.id: finding for finding in report.findings}
         return _lines(_action(subject, findings), width)
@@ -35,8 +38,10 @@ def explain(report: schema.Report, name: str, rules: Mapping[str, Rule], *, widt
 
 
 def explained_data(report: schema.Report, name: str) -> dict[str, list[Any]]:
-    """Return the actions and findings that the name stands for, as the report holds them."""
+    """Return the actions and findings, or the row of the stack, that the name stands for, as the report holds them."""
     subject = _subject_of(report, name)
+    if isinstance(subject, schema.StackRow):
+        return {"actions": [], "findings": [], "stack": [subject]}
     if isinstance(subject, schema.FindingPart):
         return {
             "actions": [action for action in report.actions if subject.id in action.findings],
@@ -45,13 +50,15 @@ def explained_data(report: schema.Report, name: str) -> dict[str, list[Any]]:
     return {"actions": [subject], "findings": [f for f in report.findings if f.id in subject.findings]}
 
 
-def _subject_of(report: schema.Report, name: str) -> schema.ActionPart | schema.FindingPart:
+def _subject_of(report: schema.Report, name: str) -> schema.ActionPart | schema.FindingPart | schema.StackRow:
     found: dict[str, schema.ActionPart | schema.FindingPart] = {finding.id: finding for finding in report.findings}
     found |= {action.id: action for action in report.actions}
     if name.isascii() and name.isdigit() and 1 <= int(name) <= len(report.actions):
         return report.actions[int(name) - 1]
     if name in found:
         return found[name]
+    if row := row_named(report, name):
+        return row
     close = difflib.get_close_matches(name, found, n=2, cutoff=0.5)
     hint = f"did you mean {' or '.join(close)}?" if close else "gpuaudit scan --all lists the ids"
     raise UserError(f"the report has no finding or action {name!r}", hint=hint)
@@ -100,6 +107,7 @@ def _finding(report: schema.Report, finding: schema.FindingPart, rule: Rule | No
     yield printable(finding.message)
     yield ""
     yield from _about(finding)
+    yield from stack_of(report, finding)
     yield from _evidence(finding)
     yield from _arithmetic(report, finding)
     yield from _refutation(finding)

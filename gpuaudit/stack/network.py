@@ -38,7 +38,7 @@ def efa(view: View) -> Verdict:
     if record and "resource" in record.seen:
         return Verdict("present", record.evidence[:3], record.version)
     pools = [pool for pool in view.pools if pool.kind == "efa"]
-    if view.gpu_nodes and not pools and not view.providers & set(stack().efa_providers):
+    if "nodes" in view.facts and view.gpu_nodes and not pools and not view.providers & set(stack().efa_providers):
         return Verdict("absent", ("no GPU node is of a provider that has it",))
     if pools and all(pool.exposed is False for pool in pools):
         nodes = sum(pool.nodes for pool in pools)
