@@ -87,7 +87,8 @@ def test_planted(row: dict[str, Any]) -> None:
 def test_good_examples_raise_nothing(alias: str) -> None:
     name = ground_truth()["aliases"][alias]
     for rule in RULES:
-        if RULES[rule].area == "utilization":
+        planted = rule == "unused-mig-device" and alias in ("mig-1", "mig-2")
+        if RULES[rule].area in ("utilization", "mig") and not planted:
             assert not any(name in text for text in said(rule)), rule
 
 

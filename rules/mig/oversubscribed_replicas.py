@@ -95,7 +95,7 @@ def _full(groups: Sequence[Cohort], hours: float, full: float) -> Iterator[Exces
     for group in groups:
         share = group.memory_share
         if len(group.pods) > 1 and group.hours >= hours and share is not None and share >= full:
-            said = f"the memory of {group.card} was {share:.0%} full with {len(group.owners)} workloads on it"
+            said = f"the memory of a card of {group.node.name} was {share:.0%} full with {len(group.pods)} pods on it"
             evidence = Evidence(
                 name=f"memory used of {group.card}",
                 value=round(share, 4),
@@ -141,7 +141,7 @@ def _saturated(snapshot: Snapshot, groups: Sequence[Cohort], hours: float, limit
         serving = [owner for owner in group.owners if serves(snapshot, owner)]
         mean = group.busy_mean
         if serving and len(group.pods) > 1 and group.hours >= hours and mean is not None and mean >= limit:
-            said = f"{group.card} was busy {mean:.0%} of the time while {named(serving[0])} answers users on it"
+            said = f"a card of {group.node.name} was busy {mean:.0%} of the time while {named(serving[0])} serves on it"
             metric = group.tenures[0].metric
             evidence = Evidence(
                 name=f"{metric} of {group.card}",
