@@ -22,6 +22,8 @@ class SigV4(AuthBase):
         from botocore.auth import SigV4Auth
         from botocore.awsrequest import AWSRequest
 
+        path, mark, query = (request.url or "").partition("?")
+        request.url = path + mark + query.replace("+", "%20")  # a space, which the signature knows in this form alone
         kept = {name: value for name, value in request.headers.items() if name.lower() in ("content-type", "host")}
         signed = AWSRequest(method=request.method, url=request.url, data=request.body or b"", headers=kept)
         SigV4Auth(self._credentials.get_frozen_credentials(), self._service, self._region).add_auth(signed)
