@@ -132,7 +132,8 @@ def _nothing(reading: Reading, source: Source) -> UserError:
     elif reading.fatal:
         hint = "check the address and the way there: gpuaudit doctor"
     elif any(one.how == "not allowed" for one in reading.listed):
-        hint = "name your namespaces with --namespace, or apply what prints: gpuaudit generate rbac"
+        tried = f" (tried: {', '.join(reading.tried[:6])})" if reading.tried else ""
+        hint = f"name your namespaces with --namespace{tried}, or apply what prints: gpuaudit generate rbac"
     else:
         hint = "look closer with: gpuaudit doctor"
     return UserError(f"nothing could be read: {source.detail[:300]}", hint=hint)

@@ -154,6 +154,7 @@ def test_a_tenant_sees_its_namespace_and_no_bill(api: Replay) -> None:
         source = the_source(found)
         assert source.status == "partial"
         assert f"pods of {TENANT} only: no bill" in source.detail
+        assert ("others by --namespace" in source.detail) == ("context_namespace" in settings)
         assert {"pods", "workloads"} <= set(source.provides)
         assert not {"nodes", "systems", "namespaces"} & set(source.provides)
         report = audit(found, load_rules(), Config(), PriceBook(None))
@@ -188,8 +189,25 @@ def test_whoever_may_read_nothing_is_told_what_to_do(api: Replay) -> None:
     with pytest.raises(UserError) as caught:
         live(api, "limited")
     assert "not allowed" in caught.value.message
-    assert "--namespace" in caught.value.hint
+    assert "--namespace (tried: default)" in caught.value.hint
     assert caught.value.code == 2
+
+
+def test_namespaces_that_other_contexts_of_the_cluster_name_are_tried(api: Replay) -> None:
+    """A person with a context per namespace need not type them; another cluster's are not tried."""
+    config = json.loads(api.kubeconfig("limited").read_text())
+    config["clusters"].append({"name": "far", "cluster": {"server": "http://127.0.0.1:1"}})
+    config["contexts"] += [
+        {"name": "nlp", "context": {"cluster": "lab", "user": "limited", "namespace": TENANT}},
+        {"name": "far", "context": {"cluster": "far", "user": "limited", "namespace": "elsewhere"}},
+    ]
+    path = api.folder / "contexts.json"
+    path.write_text(json.dumps(config))
+    found = collect_live(Config(kubeconfig=path, context=("limited",), now=NOW)).snapshot
+    assert {pod.namespace for pod in found.pods} == {TENANT}
+    assert "others by --namespace" in the_source(found).detail
+    asked = {path.split("/")[4] for path in api.paths() if path.endswith("/pods") and "/namespaces/" in path}
+    assert asked == {"default", TENANT}
 
 
 def test_a_wrong_token(api: Replay) -> None:
@@ -375,7 +393,8 @@ def test_a_service_account_inside_a_cluster(tmp_path: Path, monkeypatch: pytest.
         (connection,) = connections((), None)
     except UserError as error:  # the client may look into the certificate at once
         pytest.skip(f"the client wants a real certificate: {error.message}")
-    assert (connection.context, connection.server, connection.namespace) == ("in-cluster", "10.0.0.1:443", "audit")
+    assert (connection.context, connection.server) == ("in-cluster", "10.0.0.1:443")
+    assert connection.namespaces == ("audit",)
     assert connection.credentials() == {"authorization": "bearer mounted"}
 
 

@@ -12,17 +12,22 @@ from urllib.parse import urlsplit
 from gpuaudit.errors import UserError
 
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+DEFAULT_NAMESPACE = "default"  # of a context without one
 _EXPIRED = "log in again, or check the user of this context in the kubeconfig"
 
 
 @dataclass
 class Connection:
-    """A cluster and how to reach it. `namespace` is the context's own."""
+    """A cluster and how to reach it.
+
+    `namespaces` are to be tried by whoever may not list the whole cluster: the context's own first, then what other
+    contexts of the same cluster name.
+    """
 
     context: str
     cluster: str
     server: str  # host and port, never a credential
-    namespace: str | None
+    namespaces: tuple[str, ...]
     client: Any = field(repr=False)  # kubernetes.client.ApiClient
     reload: Callable[[], Any] | None = field(default=None, repr=False)  # a client with fresh credentials
 
@@ -71,7 +76,9 @@ def connections(contexts: Sequence[str], kubeconfig: Path | None) -> list[Connec
             near = ", ".join(sorted(by_name)[:8]) or "none"
             raise UserError(f"no context {name!r} in the kubeconfig", hint=f"it has: {near}")
     names = _cluster_names([by_name[name] for name in wanted])
-    return [_from_kubeconfig(by_name[name], names[name], kubeconfig) for name in wanted]
+    return [
+        _from_kubeconfig(by_name[name], names[name], _namespaces(by_name[name], known), kubeconfig) for name in wanted
+    ]
 
 
 def short_name(cluster: str) -> str:
@@ -82,11 +89,20 @@ def short_name(cluster: str) -> str:
     return match[1] if match else cluster
 
 
-def _from_kubeconfig(row: dict[str, Any], name: str, kubeconfig: Path | None) -> Connection:
+def _namespaces(row: dict[str, Any], known: Sequence[dict[str, Any]]) -> tuple[str, ...]:
+    """Return the namespaces that a kubeconfig names for a context's cluster, its own (as kubectl takes it) first."""
+    own, others = row.get("context", {}), [other.get("context", {}) for other in known]
+    named = [one.get("namespace") for one in others if one.get("cluster") == own.get("cluster")]
+    return tuple(dict.fromkeys([own.get("namespace") or DEFAULT_NAMESPACE, *(str(name) for name in named if name)]))
+
+
+def _from_kubeconfig(
+    row: dict[str, Any], name: str, namespaces: tuple[str, ...], kubeconfig: Path | None
+) -> Connection:
     def load() -> Any:
         return _kubeconfig_client(row["name"], kubeconfig)
 
-    return _connection(row["name"], name, row.get("context", {}).get("namespace"), load)
+    return _connection(row["name"], name, namespaces, load)
 
 
 def _kubeconfig_client(context: str, kubeconfig: Path | None) -> Any:
@@ -111,8 +127,8 @@ def _kubeconfig_client(context: str, kubeconfig: Path | None) -> Any:
 
 def _from_service_account() -> Connection:
     path = SERVICE_ACCOUNT / "namespace"
-    namespace = path.read_text(encoding="utf-8").strip() if path.is_file() else None
-    return _connection("in-cluster", "in-cluster", namespace, _service_account_client)
+    namespace = path.read_text(encoding="utf-8").strip() if path.is_file() else ""
+    return _connection("in-cluster", "in-cluster", (namespace or DEFAULT_NAMESPACE,), _service_account_client)
 
 
 def _service_account_client() -> Any:
@@ -127,14 +143,14 @@ def _service_account_client() -> Any:
     return client.ApiClient(settings)
 
 
-def _connection(context: str, cluster: str, namespace: str | None, load: Callable[[], Any]) -> Connection:
+def _connection(context: str, cluster: str, namespaces: tuple[str, ...], load: Callable[[], Any]) -> Connection:
     api_client = load()
     url = urlsplit(str(api_client.configuration.host))
     return Connection(
         context=context,
         cluster=cluster,
         server=url.netloc.rpartition("@")[2],
-        namespace=namespace or None,
+        namespaces=namespaces,
         client=api_client,
         reload=load,
     )

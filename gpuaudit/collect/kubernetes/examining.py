@@ -72,7 +72,7 @@ def examine(connection: Connection, *, seconds: float, namespaces: Sequence[str]
         version = server_version(fetcher)
     except ApiError as error:
         return Examined(base.context, base.cluster, base.server, fatal=str(error))
-    places = tuple(dict.fromkeys((*namespaces, *([connection.namespace] if connection.namespace else []))))
+    places = tuple(namespaces) or connection.namespaces
     listed = _ask_all(fetcher, discovered.served, places)
     groups = {one.served.how.group for one in listed}
     services = [one.served for one in listed if one.name == "services" and one.how in (How.READ, How.PARTLY)]

@@ -39,6 +39,8 @@ class Reading:
     listed: list[Listed] = field(default_factory=list)
     discovered: Discovered = field(default_factory=Discovered)
     fatal: str = ""
+    tried: tuple[str, ...] = ()  # namespaces, where the whole cluster may not be listed
+    chosen: bool = False  # by a person, these namespaces
     interrupted: bool = False
     out_of_time: bool = False
     requests: int = 0
@@ -58,6 +60,7 @@ def read_cluster(
     map_large()
     fetcher = Fetcher(connection, deadline)
     reading = Reading(connection, InventoryBuilder(connection.cluster, server=connection.server, dated=False))
+    reading.chosen = bool(namespaces)
     try:
         _read(fetcher, reading, namespaces, progress or (lambda _: None))
     except KeyboardInterrupt:
@@ -102,10 +105,10 @@ def _waves(served: Iterable[Served]) -> tuple[list[Served], list[Served], list[S
 
 def _places(reading: Reading, given: tuple[str, ...]) -> Places:
     """Return the namespaces to try where the whole cluster may not be listed: asked for, the context's, all known."""
-    own = (*given, reading.connection.namespace) if reading.connection.namespace else given
     known = reading.builder.namespaces
     listed = any(one.name == "namespaces" and one.complete for one in reading.listed)
-    tried = tuple(dict.fromkeys((*own, *(() if given else known))))[:MAX_NAMESPACES]
+    tried = given or tuple(dict.fromkeys((*reading.connection.namespaces, *known)))[:MAX_NAMESPACES]
+    reading.tried = tried
     return Places(tried, whole=listed and set(known) <= set(tried))
 
 

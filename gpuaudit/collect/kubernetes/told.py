@@ -52,6 +52,8 @@ def _lines(reading: Reading) -> list[str]:
     spaces = tenant_namespaces(reading)
     if spaces:
         lines.append(f"pods of {_names(spaces)} only: no bill, since nodes or others' use of them are not seen")
+        if not reading.chosen:
+            lines.append("these namespaces are those that the kubeconfig or the cluster names: others by --namespace")
     for how in (How.FORBIDDEN, How.FAILED, How.OUT_OF_TIME):
         lines += _group(how, [one for one in reading.listed if one.how is how])
     broken = [one for one in reading.listed if one.how is How.PARTLY and one.namespaces is None]
