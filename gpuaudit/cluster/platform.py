@@ -3,6 +3,7 @@
 from typing import Literal
 
 from gpuaudit.cluster.record import Instant, Record
+from gpuaudit.cluster.workloads import Requirement
 
 SourceStatus = Literal["ok", "partial", "failed", "absent"]
 
@@ -99,6 +100,7 @@ class Quota(Record, frozen=True, kw_only=True):
     name: str
     hard: dict[str, float] = {}
     used: dict[str, float] = {}
+    scopes: tuple[str, ...] = ()  # only pods of these scopes count: `Terminating`, `PriorityClass In high`; () = all
 
 
 class Budget(Record, frozen=True, kw_only=True):
@@ -108,6 +110,7 @@ class Budget(Record, frozen=True, kw_only=True):
     namespace: str
     name: str
     selector: dict[str, str] = {}
+    expressions: tuple[Requirement, ...] = ()  # of the selector, beside its labels
     min_available: str | None = None
     max_unavailable: str | None = None
     disruptions_allowed: int | None = None

@@ -8,6 +8,9 @@ HostClass = Literal["gateway", "model", "provider", "in-cluster", "external"]
 HoldingKind = Literal["whole", "mig", "shared", "mps", "dra", "hami", "fraction"]
 
 
+Requirement = tuple[str, str, tuple[str, ...]]  # label key, operator (In, NotIn, Exists, DoesNotExist, Gt, Lt), values
+
+
 class Container(Record, frozen=True, kw_only=True):
     """A container of a pod; arguments and environment are kept only from an allow-list."""
 
@@ -23,6 +26,7 @@ class Container(Record, frozen=True, kw_only=True):
     restarts: int = 0
     waiting_reason: str | None = None
     last_exit_reason: str | None = None
+    last_exit_code: int | None = None
     last_exit_at: Instant | None = None
 
 
@@ -66,13 +70,16 @@ class Pod(Record, frozen=True, kw_only=True):
     annotations: dict[str, str] = {}
     node_selector: dict[str, str] = {}
     affinity_keys: tuple[str, ...] = ()
-    tolerations: tuple[str, ...] = ()
+    node_terms: tuple[tuple[Requirement, ...], ...] = ()  # required node affinity: one term, all of its requirements
+    tolerations: tuple[str, ...] = ()  # key[=value][:effect], * = every key
     priority: int | None = None
     priority_class: str | None = None
     scheduler: str | None = None
     host_network: bool = False
     privileged: bool = False
     shm_bytes: int | None = None  # memory-backed emptyDir, any mount; None = none
+    host_shm: bool = False  # the node's shared memory: hostIPC, or its /dev/shm as a volume
+    pod_group: str | None = None  # gang that it names, whichever scheduler reads it
     claims: tuple[str, ...] = ()  # PVC names
     resource_claims: tuple[str, ...] = ()
     requests: dict[str, float] = {}  # as the scheduler counts them
@@ -131,7 +138,20 @@ class Workload(Record, frozen=True, kw_only=True):
     listed: bool = True  # False = known from its pods only
     strategy: str | None = None
     volume_claims: tuple[str, ...] = ()
-    extra: dict[str, str] = {}  # allow-listed spec fields that rules of one kind read
+    extra: dict[str, str] = {}  # allow-listed fields (dotted path → JSON text) that rules of one kind read
+    owner: str | None = None  # whom [ownership] names beyond the plain namespace; filled in by the audit
+    owner_by: str | None = None  # what named it: `label KEY`, `annotation KEY`, `queue`, `project`, `map`
+
+
+class Shape(Record, frozen=True, kw_only=True):
+    """What one of `pods` equal pods asks of a node; of work that has no pods yet."""
+
+    pods: int = 1
+    requests: dict[str, float] = {}
+    node_selector: dict[str, str] = {}
+    node_terms: tuple[tuple[Requirement, ...], ...] = ()
+    tolerations: tuple[str, ...] = ()
+    priority: int | None = None
 
 
 class Waiting(Record, frozen=True, kw_only=True):
@@ -148,6 +168,7 @@ class Waiting(Record, frozen=True, kw_only=True):
     message: str = ""
     queue: str | None = None
     pods: int = 1
+    shapes: tuple[Shape, ...] = ()  # of work without pods, where its queue tells them
 
 
 class ModelClient(Record, frozen=True, kw_only=True):

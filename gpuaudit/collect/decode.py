@@ -145,7 +145,7 @@ def decode_text(data: bytes) -> Decoded:
     if data.lstrip()[:1] == b"{":
         _take_json(data, decoded)
     else:
-        for document in _yaml_documents(data):
+        for document in yaml_documents(data):
             _take_tree(document, decoded)
     return decoded
 
@@ -231,8 +231,11 @@ def _take_item(item: object, kind: Kind, decoded: Decoded) -> None:
         decoded.fail(str(Head(kind=kind[1], metadata=metadata if isinstance(metadata, dict) else {})), error)
 
 
-def _yaml_documents(data: bytes) -> Iterator[object]:
-    """Load YAML with the safe C loader. What the loader takes badly is refused before: aliases and deep nesting."""
+def yaml_documents(data: bytes) -> Iterator[object]:
+    """Yield the documents of a YAML text, read by the safe C loader. Raises MalformedError.
+
+    What the loader takes badly is refused before: aliases and deep nesting.
+    """
     import yaml
 
     try:

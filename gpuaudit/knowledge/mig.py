@@ -156,6 +156,15 @@ def parse_resource(resource: str) -> str | None:
     return canonical(resource) if resource.startswith(_file().resource_prefix) else None
 
 
+def slices_and_gigabytes(profile_name: str) -> tuple[int, int]:
+    """Return the compute slices and the GB in a profile's name: (1, 10) of `1g.10gb`. (0, 0) if it is none."""
+    match = _NAME.fullmatch(canonical(profile_name) or "")
+    if match is None:
+        return (0, 0)
+    slices, _, memory = match["body"].partition("g.")
+    return int(slices), int(memory.removesuffix("gb"))
+
+
 def resource(row: MigProfile) -> str:
     """Return the extended resource that a pod requests for an instance of this profile."""
     return _file().resource_prefix + row.k8s.removeprefix("mig-")

@@ -94,6 +94,18 @@ class Arguments(Entry, frozen=True):
     sources: tuple[str, ...]
 
 
+class Settings(Entry, frozen=True):
+    """The configuration files of schedulers and queues, told by their `kind`, and what is kept of them."""
+
+    scheduler_kind: str
+    queue_kind: str
+    queue_group: str
+    queue_paths: tuple[str, ...]
+    scoring_plugin: str
+    gang_plugins: tuple[str, ...]
+    sources: tuple[str, ...]
+
+
 class Limits(Entry, frozen=True):
     """Bounds of what objects may put into a snapshot."""
 
@@ -114,6 +126,7 @@ class ObjectFacts(Entry, frozen=True):
 
     compiled: str
     sources: dict[str, str]
+    shared_memory: str  # path at which containers have it
     cards: Cards
     purchase_unlabelled: tuple[Unlabelled, ...]
     dra: Dra
@@ -121,6 +134,7 @@ class ObjectFacts(Entry, frozen=True):
     configs: Configs
     owners: Owners
     arguments: Arguments
+    settings: Settings
     limits: Limits
 
 

@@ -44,6 +44,7 @@ from gpuaudit.collect.objects.platform import (
     wants_config,
 )
 from gpuaudit.collect.objects.queues import node_pool_record, queue_record
+from gpuaudit.collect.objects.settings import settings_record
 from gpuaudit.collect.objects.systems import controller_facts, shows_system
 from gpuaudit.collect.objects.waiting import kueue_queued, volcano_queued
 from gpuaudit.collect.objects.workloads import asks_for_gpu, workload_record
@@ -148,9 +149,13 @@ def _take_revision(state: Gathered, item: Object) -> None:
 
 def _take_config(state: Gathered, _kind: Kind, item: Object) -> None:
     table = "custom /ConfigMap"
-    if not isinstance(item, ConfigMap) or not wants_config(item) or not state.kept.wants(table, item.metadata):
+    if not isinstance(item, ConfigMap) or not state.kept.wants(table, item.metadata):
         return
-    record = config_record(item, cluster=state.cluster)
+    record = settings_record(item, cluster=state.cluster)
+    if record is None:
+        if not wants_config(item):
+            return
+        record = config_record(item, cluster=state.cluster)
     state.config_chars += sum(map(len, record.fields.values()))
     if state.config_chars <= objects().limits.config_total_chars:
         state.kept.put(table, item.metadata, record)
@@ -201,12 +206,19 @@ def _take_custom(state: Gathered, kind: Kind, item: Object) -> None:
     if kind == ("karpenter.sh", "NodePool"):
         state.kept.put("pools", item.metadata, node_pool_record(item, cluster=state.cluster))
     _take_queued(state, kind, item)
+    custom = custom_record(*kind, item, cluster=state.cluster)
     if how.work:
         record = workload_record(*kind, item, cluster=state.cluster)
         state.kept.put(
-            f"work {kind[0]}/{kind[1]}", item.metadata, KeptWorkload(record, asks_for_gpu(item), item.metadata.uid)
+            f"work {kind[0]}/{kind[1]}",
+            item.metadata,
+            KeptWorkload(
+                msgspec.structs.replace(record, extra=custom.fields if custom else {}),
+                asks_for_gpu(item),
+                item.metadata.uid,
+            ),
         )
-    state.kept.put(table, item.metadata, custom_record(*kind, item, cluster=state.cluster))
+    state.kept.put(table, item.metadata, custom)
 
 
 def _take_queued(state: Gathered, kind: Kind, item: Custom) -> None:

@@ -6,9 +6,10 @@ from dataclasses import replace
 import msgspec
 
 from gpuaudit.cluster.workloads import Pod, Waiting, Workload
+from gpuaudit.collect.gather.refused import refused
 from gpuaudit.collect.gather.state import Gathered, KeptQueued, KeptWorkload
 from gpuaudit.collect.kubernetes_types import Identity
-from gpuaudit.collect.objects.waiting import Queued, waiting_pods, with_queues
+from gpuaudit.collect.objects.waiting import Queued, waiting_pods, with_queues, without_pods
 from gpuaudit.collect.objects.workloads import unlisted_workload, with_pods
 from gpuaudit.knowledge import kubernetes
 
@@ -19,7 +20,9 @@ def waiting(state: Gathered, pods: Iterable[Pod]) -> tuple[Waiting, ...]:
     found = tuple(pods)
     groups = _groups(found)
     queued = [_queued(state, row, groups) for row in state.kept.values("queued", KeptQueued)]
-    return with_queues(waiting_pods(found, messages), queued, cluster=state.cluster)
+    known = with_queues(waiting_pods(found, messages), queued, cluster=state.cluster)
+    lacking = (record for item in refused(state, found) for record in without_pods(item, state.cluster))
+    return tuple(sorted((*known, *lacking), key=lambda record: (record.workload, record.resource, record.reason)))
 
 
 def _groups(pods: Iterable[Pod]) -> Mapping[tuple[str, str], str]:

@@ -65,6 +65,7 @@ class JobSpec(Part):
     parallelism: int | None = None
     backoff_limit: int | None = None
     suspend: bool | None = None
+    completion_mode: str | None = None
     template: Template | None = None
 
 

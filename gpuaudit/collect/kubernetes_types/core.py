@@ -127,6 +127,20 @@ class StorageClass(Object):
     provisioner: str | None = None
 
 
+class ScopeExpression(Part):
+    """Which pods a quota is for."""
+
+    scope_name: str = ""
+    operator: str = ""
+    values: list[str] | None = None
+
+
+class ScopeSelector(Part):
+    """Which pods a quota is for: all of these."""
+
+    match_expressions: list[ScopeExpression] | None = None
+
+
 class QuotaStatus(Part):
     """Limits and use of a ResourceQuota."""
 
@@ -134,10 +148,17 @@ class QuotaStatus(Part):
     used: Quantities = None
 
 
+class QuotaSpec(QuotaStatus):
+    """What a ResourceQuota asks for."""
+
+    scopes: list[str] | None = None
+    scope_selector: ScopeSelector | None = None
+
+
 class ResourceQuota(Object):
     """A ResourceQuota."""
 
-    spec: QuotaStatus = msgspec.field(default_factory=QuotaStatus)
+    spec: QuotaSpec = msgspec.field(default_factory=QuotaSpec)
     status: QuotaStatus = msgspec.field(default_factory=QuotaStatus)
 
 

@@ -72,7 +72,16 @@ class Object(Part):
     metadata: Meta = msgspec.field(default_factory=Meta)
 
 
+class Expression(Part):
+    """One expression of a label selector or a node affinity term."""
+
+    key: str = ""
+    operator: str = ""
+    values: list[str] | None = None
+
+
 class Selector(Part):
-    """A label selector; expressions are not read."""
+    """A label selector."""
 
     match_labels: Labels = None
+    match_expressions: list[Expression] | None = None

@@ -4,7 +4,17 @@ from collections.abc import Sequence
 
 import msgspec
 
-from gpuaudit.collect.kubernetes_types.meta import Condition, Identity, Labels, Object, Part, Quantities, Quantity, Time
+from gpuaudit.collect.kubernetes_types.meta import (
+    Condition,
+    Expression,
+    Identity,
+    Labels,
+    Object,
+    Part,
+    Quantities,
+    Quantity,
+    Time,
+)
 
 
 class Resources(Part):
@@ -45,16 +55,11 @@ class SecurityContext(Part):
     privileged: bool | None = None
 
 
-class SelectorTerm(Part):
-    """One expression of a node affinity term."""
-
-    key: str = ""
-
-
 class NodeTerm(Part):
-    """A node affinity term."""
+    """A node affinity term; fields are those of the node itself (its name)."""
 
-    match_expressions: list[SelectorTerm] | None = None
+    match_expressions: list[Expression] | None = None
+    match_fields: list[Expression] | None = None
 
 
 class NodeTerms(Part):
@@ -91,6 +96,12 @@ class EmptyDir(Part):
     size_limit: Quantity | None = None
 
 
+class HostPath(Part):
+    """A path of the node."""
+
+    path: str = ""
+
+
 class PvcVolume(Part):
     """A volume that a claim gives."""
 
@@ -103,6 +114,7 @@ class Volume(Part):
     name: str = ""
     empty_dir: EmptyDir | None = None
     persistent_volume_claim: PvcVolume | None = None
+    host_path: HostPath | None = None
 
 
 class Gate(Part):
@@ -117,6 +129,13 @@ class PodClaim(Part):
     name: str = ""
     resource_claim_name: str | None = None
     resource_claim_template_name: str | None = None
+
+
+class GangRef(Part):
+    """What a pod names its gang by: Kubernetes' own workload (1.35) or pod group (later)."""
+
+    name: str | None = None
+    pod_group_name: str | None = None
 
 
 class LightSpec(Part):
@@ -142,6 +161,9 @@ class PodSpec(LightSpec):
     priority_class_name: str | None = None
     scheduling_gates: list[Gate] | None = None
     host_network: bool | None = None
+    host_ipc: bool | None = msgspec.field(default=None, name="hostIPC")
+    workload_ref: GangRef | None = None
+    scheduling_group: GangRef | None = None
     resource_claims: list[PodClaim] | None = None
     volumes: list[Volume] | None = None
     termination_grace_period_seconds: int | None = None

@@ -48,6 +48,7 @@ class Owners:
 
     def __init__(self) -> None:
         self._links: dict[str, Link] = {}
+        self._names: dict[tuple[str, str, str], str] = {}
 
     def add(self, group: str, kind: str, meta: Identity) -> None:
         """Remember an object; labels only as far as they can name a root."""
@@ -65,6 +66,13 @@ class Owners:
         """Return the root owner of any other object."""
         start = Link(group, kind, meta.namespace, meta.name, controller(meta), meta.labels or {})
         return self._climb(start, meta.uid, meta.creation_timestamp)
+
+    def root_named(self, kind: str, namespace: str, name: str) -> Root | None:
+        """Return the root owner of an object that an event names; None for one that was not listed."""
+        if len(self._names) != len(self._links):
+            self._names = {(link.kind, link.namespace, link.name): uid for uid, link in self._links.items()}
+        uid = self._names.get((kind, namespace, name))
+        return self._climb(self._links[uid], uid, None) if uid else None
 
     def owned(self, uid: str) -> bool:
         """Whether a remembered object has an owner that is work: then it is no root."""

@@ -13,6 +13,7 @@ from gpuaudit.collect.kubernetes_types import Object
 from gpuaudit.collect.kubernetes_types.core import Budget, ConfigMap, Custom, PriorityClass, ResourceQuota, Service
 from gpuaudit.collect.kubernetes_types.core import VolumeClaim as VolumeClaimObject
 from gpuaudit.collect.objects.nodes import bounded
+from gpuaudit.collect.objects.placement import requirements
 from gpuaudit.collect.objects.quantities import amounts, whole
 from gpuaudit.collect.objects.waiting import conditions_of
 from gpuaudit.collect.objects.workloads import ignored_rules, path_value
@@ -63,7 +64,17 @@ def quota_record(item: ResourceQuota, *, cluster: str) -> Quota:
         name=item.metadata.name,
         hard=amounts(item.status.hard or item.spec.hard),
         used=amounts(item.status.used),
+        scopes=_scopes(item),
     )
+
+
+def _scopes(item: ResourceQuota) -> tuple[str, ...]:
+    selector = item.spec.scope_selector
+    chosen = (
+        " ".join(filter(None, [one.scope_name, one.operator, ",".join((one.values or ())[:20])]))
+        for one in ((selector.match_expressions if selector else None) or ())[:20]
+    )
+    return (*(item.spec.scopes or ())[:20], *chosen)
 
 
 def budget_record(item: Budget, *, cluster: str) -> BudgetRecord:
@@ -74,6 +85,7 @@ def budget_record(item: Budget, *, cluster: str) -> BudgetRecord:
         namespace=item.metadata.namespace,
         name=item.metadata.name,
         selector=bounded(spec.selector.match_labels if spec.selector else None),
+        expressions=requirements((spec.selector.match_expressions if spec.selector else None) or ()),
         min_available=None if spec.min_available is None else str(spec.min_available),
         max_unavailable=None if spec.max_unavailable is None else str(spec.max_unavailable),
         disruptions_allowed=status.disruptions_allowed,

@@ -10,6 +10,7 @@ from gpuaudit.cluster.workloads import Container as ContainerRecord
 from gpuaudit.cluster.workloads import Pod as PodRecord
 from gpuaudit.collect.kubernetes_types.pods import Container, ContainerStatus, EnvVar, Pod, PodSpec, PodStatus
 from gpuaudit.collect.objects.nodes import bounded, condition
+from gpuaudit.collect.objects.placement import node_terms, tolerations
 from gpuaudit.collect.objects.quantities import whole
 from gpuaudit.collect.objects.requests import container_requests, is_sidecar, pod_requests
 from gpuaudit.knowledge import kubernetes
@@ -29,7 +30,7 @@ def pod_record(pod: Pod, *, cluster: str) -> PodRecord:
     ready = condition(status.conditions, "Ready")
     scheduled = condition(status.conditions, "PodScheduled")
     waits = scheduled if scheduled and scheduled.status == "False" else None
-    affinity = spec.affinity.node_affinity.required if spec.affinity and spec.affinity.node_affinity else None
+    terms = node_terms(spec)
     return PodRecord(
         cluster=cluster,
         namespace=pod.metadata.namespace,
@@ -53,22 +54,18 @@ def pod_record(pod: Pod, *, cluster: str) -> PodRecord:
         labels=bounded(pod.metadata.labels),
         annotations=kept_annotations(pod.metadata.annotations),
         node_selector=bounded(spec.node_selector),
-        affinity_keys=tuple(
-            sorted(
-                {
-                    expression.key
-                    for term in (affinity.node_selector_terms if affinity else None) or ()
-                    for expression in term.match_expressions or ()
-                }
-            )
-        ),
-        tolerations=tuple(sorted({toleration.key or "*" for toleration in spec.tolerations or ()})),
+        affinity_keys=tuple(sorted({key for term in terms for key, _, _ in term})),
+        node_terms=terms,
+        tolerations=tolerations(spec),
         priority=spec.priority,
         priority_class=spec.priority_class_name or None,
         scheduler=spec.scheduler_name,
         host_network=bool(spec.host_network),
         privileged=any(c.security_context and c.security_context.privileged for c in spec.containers or ()),
         shm_bytes=_shared_memory(spec),
+        host_shm=bool(spec.host_ipc)
+        or any(v.host_path and v.host_path.path == objects().shared_memory for v in spec.volumes or ()),
+        pod_group=_pod_group(pod),
         claims=tuple(v.persistent_volume_claim.claim_name for v in spec.volumes or () if v.persistent_volume_claim),
         resource_claims=claim_names(pod).claims,
         requests=pod_requests(spec),
@@ -164,6 +161,16 @@ def _since(status: PodStatus, kind: str) -> datetime | None:
     return found.last_transition_time if found and found.status == "True" else None
 
 
+def _pod_group(pod: Pod) -> str | None:
+    """Return the gang that the pod names: Kubernetes' own, or by label or annotation."""
+    keys = kubernetes.queues().pod_groups
+    for own in (pod.spec.scheduling_group, pod.spec.workload_ref):
+        if own and (own.pod_group_name or own.name):
+            return own.pod_group_name or own.name
+    labels, annotations = pod.metadata.labels or {}, pod.metadata.annotations or {}
+    return kubernetes.first(annotations, keys) or kubernetes.first(labels, keys)
+
+
 def _shared_memory(spec: PodSpec) -> int | None:
     """Return the size of the largest memory-backed volume; 0 for one without limit; None without one."""
     volumes = [v.empty_dir for v in spec.volumes or () if v.empty_dir and v.empty_dir.medium == "Memory"]
@@ -196,6 +203,7 @@ def _container(container: Container, status: ContainerStatus | None, *, init: bo
         restarts=(status.restart_count or 0) if status else 0,
         waiting_reason=state.waiting.reason if state and state.waiting else None,
         last_exit_reason=ended.reason if ended else None,
+        last_exit_code=ended.exit_code if ended else None,
         last_exit_at=ended.finished_at if ended else None,
     )
 

@@ -6,14 +6,15 @@ from datetime import datetime
 
 import msgspec
 
-from gpuaudit.cluster.workloads import Pod, Waiting
+from gpuaudit.cluster.workloads import Pod, Shape, Waiting
 from gpuaudit.collect.kubernetes_types import Condition
 from gpuaudit.collect.kubernetes_types.core import Custom
 from gpuaudit.collect.kubernetes_types.pods import PodSpec
 from gpuaudit.collect.objects.holdings import is_gpu_resource, unit_share
 from gpuaudit.collect.objects.nodes import condition
+from gpuaudit.collect.objects.placement import shape
 from gpuaudit.collect.objects.quantities import amounts
-from gpuaudit.collect.objects.requests import pod_requests
+from gpuaudit.collect.objects.trees import mapping, rows
 from gpuaudit.collect.objects.workloads import queue_of
 from gpuaudit.knowledge.objects import objects
 
@@ -30,6 +31,7 @@ class Queued:
     message: str
     queue: str | None
     pods: int
+    shapes: tuple[Shape, ...] = ()
 
 
 def waiting_pods(pods: Iterable[Pod], messages: Mapping[tuple[str, str], str]) -> tuple[Waiting, ...]:
@@ -75,7 +77,7 @@ def with_queues(waiting: Iterable[Waiting], queued: Iterable[Queued], *, cluster
                     found[position], reason=item.reason, message=item.message, queue=item.queue or found[position].queue
                 )
         if not own:
-            found += _without_pods(item, cluster)
+            found += without_pods(item, cluster)
     return tuple(sorted(found, key=lambda record: (record.workload, record.resource, record.reason)))
 
 
@@ -89,7 +91,11 @@ def kueue_queued(item: Custom, workload: str) -> Queued | None:
     reserved = condition(conditions, "QuotaReserved")
     message = (reserved.message if reserved else None) or ""
     queue = spec.get("queueName")
-    total, pods = _pod_sets(spec.get("podSets"))
+    shapes = _pod_sets(spec.get("podSets"))
+    total: dict[str, float] = {}
+    for one in shapes:
+        for resource, amount in _gpu_amounts(one.requests).items():
+            total[resource] = total.get(resource, 0.0) + amount * one.pods
     return Queued(
         workload=workload,
         namespace=item.metadata.namespace,
@@ -98,7 +104,8 @@ def kueue_queued(item: Custom, workload: str) -> Queued | None:
         reason=_kueue_reason(reserved, message),
         message=message[: objects().limits.message_chars],
         queue=queue if isinstance(queue, str) else None,
-        pods=pods,
+        pods=sum(one.pods for one in shapes),
+        shapes=shapes,
     )
 
 
@@ -134,7 +141,8 @@ def conditions_of(item: Custom) -> list[Condition]:
     return found
 
 
-def _without_pods(item: Queued, cluster: str) -> list[Waiting]:
+def without_pods(item: Queued, cluster: str) -> list[Waiting]:
+    """Return work that has no pods yet, one record for each resource."""
     return [
         Waiting(
             cluster=cluster,
@@ -148,26 +156,22 @@ def _without_pods(item: Queued, cluster: str) -> list[Waiting]:
             message=item.message,
             queue=item.queue,
             pods=item.pods,
+            shapes=item.shapes,
         )
         for resource, count in sorted(item.amounts.items())
     ]
 
 
-def _pod_sets(rows: object) -> tuple[dict[str, float], int]:
-    total: dict[str, float] = {}
-    pods = 0
-    for row in rows if isinstance(rows, list) else ():
-        template = row.get("template") if isinstance(row, dict) else None
-        count = row.get("count", 1) if isinstance(row, dict) else 0
+def _pod_sets(sets: object) -> tuple[Shape, ...]:
+    found = []
+    for row in rows(sets):
+        template, count = mapping(row.get("template")), row.get("count", 1)
         try:
-            spec = msgspec.convert(template.get("spec", {}) if isinstance(template, dict) else {}, PodSpec)
+            spec = msgspec.convert(template.get("spec", {}), PodSpec)
         except msgspec.ValidationError:
             continue
-        number = count if isinstance(count, int) and 0 <= count < 10**6 else 1
-        pods += number
-        for resource, amount in _gpu_amounts(pod_requests(spec)).items():
-            total[resource] = total.get(resource, 0.0) + amount * number
-    return total, pods
+        found.append(shape(spec, pods=count if isinstance(count, int) and 0 <= count < 10**6 else 1))
+    return tuple(found)
 
 
 def _gpu_amounts(found: Mapping[str, float]) -> dict[str, float]:

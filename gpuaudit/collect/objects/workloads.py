@@ -162,6 +162,7 @@ def _details(group: str, kind: str, item: Object) -> dict[str, Any]:
                 "parallelism": item.spec.parallelism,
                 "retries": item.spec.backoff_limit,
                 "suspended": bool(item.spec.suspend),
+                "extra": {"spec.completionMode": item.spec.completion_mode} if item.spec.completion_mode else {},
             }
         case CronJob():
             job = item.spec.job_template.spec if item.spec.job_template else None
