@@ -16,7 +16,7 @@ from gpuaudit.plan.commitments import with_commitments
 from gpuaudit.plan.coverage_part import clusters_part, coverage_part, sum_part
 from gpuaudit.plan.findings_part import findings_part, proposed_nodes, raised, regained_gpus
 from gpuaudit.plan.optouts import OptOuts
-from gpuaudit.plan.owners import Owners
+from gpuaudit.plan.owners import Owners, with_owners
 from gpuaudit.plan.pricebook import PriceBook
 from gpuaudit.plan.release import plan_release
 from gpuaudit.plan.release_part import plan_part
@@ -30,7 +30,7 @@ def audit(snapshot: Snapshot, rules: Mapping[str, Rule], config: Config, book: P
 
     `config.rules` holds options already checked against the signatures (config.rule_options).
     """
-    snapshot = with_commitments(with_roles(snapshot, config), book)
+    snapshot = with_owners(with_commitments(with_roles(snapshot, config), book), config.ownership)
     options = with_timezone(config.rules, rules, config.timezone)
     outcomes = evaluate(snapshot, rules, options=options, opted_out=OptOuts(snapshot, config).of)
     judged = [

@@ -25,11 +25,12 @@ from gpuaudit.cluster.usage import (
     conform_devices,
     conform_hourly,
 )
-from gpuaudit.cluster.workloads import Container, Holding, Pod, Waiting, Workload
+from gpuaudit.cluster.workloads import Container, Holding, Pod, Shape, Waiting, Workload
 from gpuaudit.config import Config, parse_duration, with_roles
 from gpuaudit.loader import load_rules
 from gpuaudit.outcome import Outcome, evaluate
 from gpuaudit.plan.optouts import OptOuts
+from gpuaudit.plan.owners import with_owners
 from tests.rule_case_platform import platform, record
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
@@ -58,7 +59,7 @@ def cases(folder: Path) -> list[tuple[str, dict[str, Any]]]:
 def run(rule: str, case: dict[str, Any]) -> Outcome:
     """Return the outcome of the rule on the case, opt-outs included."""
     config = msgspec.convert(case.get("config", {}), Config)
-    snapshot = with_roles(snapshot_of(case), config)
+    snapshot = with_owners(with_roles(snapshot_of(case), config), config.ownership)
     options = {rule: case.get("options", {})}
     return evaluate(snapshot, {rule: RULES[rule]}, options=options, opted_out=OptOuts(snapshot, config).of)[0]
 
@@ -185,7 +186,9 @@ def _pod(line: dict[str, Any], number: str) -> Pod:
 
 
 def _waiting(line: dict[str, Any]) -> Waiting:
-    return Waiting(cluster=CLUSTER, **line | {key: at(line[key]) for key in ("since",) if key in line})
+    line = dict(line)
+    shapes = (Shape(**line.pop("shape")),) if "shape" in line else ()
+    return Waiting(cluster=CLUSTER, shapes=shapes, **line | {key: at(line[key]) for key in ("since",) if key in line})
 
 
 def _container(told: dict[str, Any]) -> Container:

@@ -16,6 +16,7 @@ from gpuaudit.collect.builder import InventoryBuilder
 from gpuaudit.config import Config
 from gpuaudit.outcome import Outcome, evaluate
 from gpuaudit.plan.optouts import OptOuts
+from gpuaudit.plan.owners import with_owners
 from tests.rule_cases import RULES
 
 LAB = Path(__file__).resolve().parents[1].parent / "shared" / "lab"
@@ -43,6 +44,7 @@ def outcomes() -> dict[str, Outcome]:
         sources=(Source(name="files", status="ok", provides=inventory.provides),),
         **{name: getattr(inventory, name) for name in known},
     )
+    snapshot = with_owners(snapshot, Config().ownership)
     found = evaluate(snapshot, RULES, options={}, opted_out=OptOuts(snapshot, Config()).of)
     return {outcome.rule.name: outcome for outcome in found}
 

@@ -140,7 +140,7 @@ class Workload(Record, frozen=True, kw_only=True):
     volume_claims: tuple[str, ...] = ()
     extra: dict[str, str] = {}  # allow-listed fields (dotted path → JSON text) that rules of one kind read
     owner: str | None = None  # whom [ownership] names beyond the plain namespace; filled in by the audit
-    owner_by: str | None = None  # what named it: `label KEY`, `annotation KEY`, `queue`, `project`, `map`
+    owner_by: str | None = None  # what named it: `label KEY`, `queue`, `map` …; "" = nothing, None = not looked for
 
 
 class Shape(Record, frozen=True, kw_only=True):

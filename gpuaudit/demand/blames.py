@@ -55,6 +55,15 @@ def beyond_reserve(snapshot: Snapshot, nodes: Sequence[Node]) -> float:
     )
 
 
+def broken_pieces(snapshot: Snapshot, ask: Ask, nodes: Sequence[Node]) -> list[Node]:
+    """Return the nodes with free devices, too few for the ask's largest pod, that would take it if they were empty."""
+    name = ask.waiting.resource
+    sizes = {
+        node.key: max((one.capacity or 0 for one in node.resources if one.name == name), default=0) for node in nodes
+    }
+    return [node for node in nodes if sizes[node.key] >= ask.each > free_units(snapshot, node, name) > 0]
+
+
 def _blame(snapshot: Snapshot, ask: Ask) -> Blame | None:
     by = obstacles(snapshot, ask)
     offering = [node for node in snapshot.gpu_nodes if ask.waiting.resource in offered(node)]
@@ -85,9 +94,9 @@ def _unplaced(snapshot: Snapshot, ask: Ask, by: Mapping[Obstacle, tuple[Node, ..
             made = _made(snapshot, ask, name, f"no {_WORDS[name]} left beside the free GPUs", found)
             if made.beyond + 1e-9 >= least:
                 return made
-    pieces = [node for node in small if free_units(snapshot, node, ask.waiting.resource) > 0]
+    pieces = broken_pieces(snapshot, ask, small)
     units = sum(free_units(snapshot, node, ask.waiting.resource) for node in pieces)
-    if units + 1e-9 >= ask.each:
+    if pieces and units + 1e-9 >= ask.each:
         largest = max(free_units(snapshot, node, ask.waiting.resource) for node in pieces)
         detail = f"no node has {ask.each:g} free, the largest piece is {largest:g}"
         made = _made(snapshot, ask, "fragmentation", detail, pieces)
