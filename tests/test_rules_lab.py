@@ -99,3 +99,30 @@ def test_the_blocking_workload_is_the_subject() -> None:
     builder = next(subject for subject in subjects if subject.name == "feature-builder")
     assert (builder.kind, builder.namespace) == ("Deployment", "platform")
     assert builder.node == ground_truth()["aliases"]["p4d-8"]
+
+
+@pytest.mark.parametrize(
+    ("rule", "name"),
+    [
+        ("default-scheduler-for-gangs", "ablation"),  # Kueue lets it in as a whole
+        ("default-scheduler-for-gangs", "llama-405b"),  # a LeaderWorkerSet
+        ("default-scheduler-for-gangs", "batch-infer"),  # workers of Ray
+        ("default-scheduler-for-gangs", "vj-train"),  # Volcano
+        ("quota-blocked-workload", "sweep"),  # waits for room
+        ("small-shm", "llm-pretrain"),  # has a volume in memory
+        ("blocking-pdb", "vllm-llama-8b"),  # allows one
+        ("no-gpu-quota", "fraud-prod"),
+        ("no-gpu-quota", "research"),
+        ("unattributed-namespace", "research"),
+    ],
+)
+def test_what_scheduling_rules_leave_alone(rule: str, name: str) -> None:
+    assert not any(judged.finding.subject.name == name for judged in outcomes()[rule].findings)
+
+
+def test_why_work_waits() -> None:
+    reasons = {
+        judged.finding.subject.name: next(e.value for e in judged.finding.evidence if e.name == "reason")
+        for judged in outcomes()["queued-while-idle"].findings
+    }
+    assert reasons == {"ablation": "quota", "diarize": "not offered", "sweep": "fragmentation", "vj-train": "cpu"}

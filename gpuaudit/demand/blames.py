@@ -8,13 +8,13 @@ from gpuaudit.cluster.nodes import Node
 from gpuaudit.cluster.snapshot import Snapshot
 from gpuaudit.cluster.workloads import Shape
 from gpuaudit.demand.asks import Ask, asks, obstacles
-from gpuaudit.demand.free import free_gpus, held_by_hour, lost_gpus
+from gpuaudit.demand.free import free_gpus, held_by_hour, lost_gpus, tenures_by_node
 from gpuaudit.demand.judgement import idle
 from gpuaudit.demand.memory import once
 from gpuaudit.demand.placement import Obstacle, free_units, offered, room_for
 from gpuaudit.demand.promises import promised_elsewhere
 from gpuaudit.demand.reserve import pool_zone, reserve
-from gpuaudit.demand.tenures import Tenure, tenures
+from gpuaudit.demand.tenures import Tenure
 from gpuaudit.knowledge import mig
 from gpuaudit.knowledge.scheduling import scheduling, verdict
 
@@ -176,8 +176,8 @@ def _idle_held(snapshot: Snapshot, ask: Ask, by: Mapping[Obstacle, tuple[Node, .
 def _idle_on(snapshot: Snapshot, node: Node, ask: Ask) -> list[Tenure]:
     return [
         one
-        for one in tenures(snapshot)
-        if (one.cluster, one.node) == node.key and one.held and one.current and not one.profile and not one.shared
+        for one in tenures_by_node(snapshot).get(node.key, ())
+        if one.held and one.current and not one.profile and not one.shared
         if one.owner != ask.waiting.workload and not _declared(snapshot, one.owner)
         if idle(one) in ("likely", "confirmed")
     ]  # fmt: skip
