@@ -46,6 +46,8 @@ NODES = {"apiVersion": "v1", "items": [], "kind": "List"}
         ('<?xml version="1.0" ?>\n<!DOCTYPE nvidia_smi_log SYSTEM "x.dtd">\n<nvidia_smi_log>', FileKind.NVIDIA_SMI),
         ("==============NVSMI LOG==============\n", FileKind.NVIDIA_SMI_TEXT),
         ("node1:12:34 [0] NCCL INFO Bootstrap : Using eth0\n", FileKind.NCCL_LOG),
+        ("[2026-11-23 10:00:00] node1:12:34 [0] NCCL INFO Bootstrap : Using eth0\n", FileKind.NCCL_LOG),
+        ('{"log":"node1:12:34 [0] NCCL INFO Bootstrap : Using eth0\\n"}', FileKind.NCCL_LOG),
         ("NAME   STATUS   ROLES    AGE   VERSION\n", FileKind.TABLE),
         ("NAMESPACE   NAME   READY   STATUS\n", FileKind.TABLE),
         ("nvidia.com/gpu.count=8\n", FileKind.UNKNOWN),

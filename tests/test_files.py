@@ -123,14 +123,14 @@ def test_what_cannot_be_read_is_named_and_the_rest_goes_on(tmp_path):
     (tmp_path / "broken.yaml").write_text("apiVersion: v1\nkind: [unclosed\n")
     (tmp_path / "junk").write_bytes(os.urandom(5000))
     (tmp_path / "cut.gz").write_bytes(gzip.compress(listed(node("b")).encode())[:-20])
-    (tmp_path / "nccl.log").write_text("node1:12:34 [0] NCCL INFO Bootstrap : Using eth0\n")
+    (tmp_path / "nccl.log").write_text("NCCL version 2.26.2+cuda12.2\n")
     (tmp_path / "error.json").write_text('{"status":"error","errorType":"bad_data","error":"parse error"}')
     names = ["broken.json", "broken.yaml", "junk", "cut.gz", "nccl.log", "error.json"]
     taken = collect(good, *(tmp_path / name for name in names), tmp_path / "missing")
     assert [one.name for one in taken.nodes] == ["a"]
     failed = {one.name: one.detail for one in taken.sources if one.status == "failed"}
     assert set(failed) == {*names, str(tmp_path / "missing")}
-    assert "does not read it yet" in failed["nccl.log"]
+    assert "no whole line" in failed["nccl.log"]
     assert "parse error" in failed["error.json"]
     with pytest.raises(UserError, match="nothing could be read") as refused:
         collect(*(tmp_path / name for name in names))

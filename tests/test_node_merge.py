@@ -167,7 +167,7 @@ def test_interfaces_and_what_is_known_of_the_network():
     assert (roce.kind, roce.speed_gbps, roce.up, roce.pfc_priorities, roce.ecn) == ("roce", 200, True, (3,), False)
     assert (roce.master, roce.counters, rows["mlx5_1"].up) == ("bond0", {"symbol_error": 1.0}, False)
     assert found.nodes[0].kernel_version == "6.8.0"
-    assert found.source.provides == ("driver_versions", "node_facts", "node_network")
+    assert found.source.provides == ("driver_versions", "node_facts", "node_lossless", "node_network")
 
 
 def test_node_json_joins_the_node_list(tmp_path):

@@ -27,6 +27,7 @@ from gpuaudit.cluster.record import Instant
 from gpuaudit.cluster.serving import Served
 from gpuaudit.cluster.usage import Usage
 from gpuaudit.cluster.workloads import ModelClient, Pod, Waiting, Workload
+from gpuaudit.knowledge.facts import completed
 
 Window = Span
 K = TypeVar("K")
@@ -68,7 +69,7 @@ class Snapshot:
     @cached_property
     def facts(self) -> frozenset[str]:
         """Names of the facts that at least one source gave (see knowledge.facts); what `needs` of a rule asks for."""
-        return frozenset(fact for source in self.sources for fact in source.provides)
+        return completed(fact for source in self.sources for fact in source.provides)
 
     @cached_property
     def gpu_nodes(self) -> tuple[Node, ...]:

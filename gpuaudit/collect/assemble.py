@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime, timedelta
 
 from gpuaudit import __version__
+from gpuaudit.cluster.nccl import NcclLog
 from gpuaudit.cluster.nodes import Cluster, Node, Span
 from gpuaudit.cluster.platform import Metric, Source
 from gpuaudit.cluster.snapshot import Snapshot
@@ -18,6 +19,7 @@ from gpuaudit.collect.metric_source import foreign, metric_source
 from gpuaudit.collect.metrics.parts import MetricsPart, combined, metrics_part
 from gpuaudit.collect.metrics.seen import at
 from gpuaudit.collect.metrics.store import SampleStore
+from gpuaudit.collect.nccl_join import join_logs, logs_source
 from gpuaudit.collect.node_merge import Told, merge_hosts
 from gpuaudit.collect.node_usage import usage_of_hosts
 from gpuaudit.collect.pod_workloads import pod_workloads
@@ -26,7 +28,7 @@ from gpuaudit.collect.usage_merge import merge_usage
 from gpuaudit.store import canonical
 
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)  # nothing is older: Go writes its zero time, of year 1, where there is none
-_PLACED = ("nodes", "workloads", "clusters")  # fields of the inventory that metrics add to
+_PLACED = ("nodes", "workloads", "clusters", "nccl_logs")  # fields of the inventory that metrics add to
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +47,8 @@ class Materials:
     remarks: Sequence[str] = ()
     sources: Sequence[Source] = ()
     hosts: Sequence[Told] = ()
+    logs: Sequence[NcclLog] = ()
+    log_files: int = 0
     measured: Sequence[MetricsPart] = ()
     since: datetime | None = None
 
@@ -69,6 +73,9 @@ def assemble(materials: Materials, *, now: datetime | None, read_at: datetime, w
         usage = merge_usage([usage, own_by_holdings(moment, nodes, pods)])
     sources = [*materials.sources, *_measured(materials, source), *_notes(merged.doubled, newest, now)]
     sources += [hosts.source] if hosts.source else []
+    workloads = _workloads(inventory.workloads, usage)
+    logs = join_logs([*inventory.nccl_logs, *materials.logs], nodes, pods, workloads)
+    sources += [logs_source(logs, materials.log_files)] if materials.log_files else []
     kept = {one.name: getattr(inventory, one.name) for one in fields(Inventory) if one.name in _fields()}
     joined = Snapshot(
         **kept,
@@ -77,7 +84,8 @@ def assemble(materials: Materials, *, now: datetime | None, read_at: datetime, w
         tool_version=__version__,
         clusters=_clusters(inventory.clusters, nodes, materials.names),
         nodes=nodes,
-        workloads=_workloads(inventory.workloads, usage),
+        workloads=workloads,
+        nccl_logs=logs,
         metrics=_metrics(materials, part),
         sources=tuple(sorted(sources, key=lambda one: (one.name, one.cluster or "", one.detail))),
         join_ratio=_join_ratio(materials, part),

@@ -24,7 +24,6 @@ class FileKind(StrEnum):
 
 
 NOT_READ = {  # recognised, not read: what a person can do
-    FileKind.NCCL_LOG: "an NCCL log: this version does not read it yet",
     FileKind.REPORT: "a report, not a snapshot: give the file that --save wrote",
     FileKind.TABLE: "kubectl's table: write it with -o json or -o yaml",
     FileKind.NVIDIA_SMI_TEXT: "nvidia-smi's text: write it with nvidia-smi -q -x",
@@ -60,7 +59,8 @@ def kind_of(head: bytes) -> FileKind:
     if not start:
         return FileKind.EMPTY
     if start[:1] in (b"{", b"[") and not _METRIC_LINE.match(start):
-        return next((kind for kind, pattern in _JSON_KINDS if pattern.match(start)), FileKind.UNKNOWN)
+        rest = FileKind.NCCL_LOG if _NCCL.search(text) else FileKind.UNKNOWN  # a time, or a collector's JSON, before it
+        return next((kind for kind, pattern in _JSON_KINDS if pattern.match(start)), rest)
     if b"<nvidia_smi_log" in text:
         return FileKind.NVIDIA_SMI
     if b"\x00" in text:

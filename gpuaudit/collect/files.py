@@ -59,6 +59,8 @@ def collect_files(
         homes={} if alone else {file.name: placed.homes[file.path] for file, _ in others if file.path in placed.homes},
         remarks=intake.remarks,
         hosts=tuple(intake.hosts),
+        logs=tuple(intake.logs),
+        log_files=intake.log_files,
         sources=(*_listed(intake, inventories, stored=bool(stored)), *_stored(stored, placed), *_failures(intake)),
     )
     return assemble(materials, now=now, read_at=datetime.now(UTC).replace(microsecond=0), window=window)

@@ -8,6 +8,7 @@ from pathlib import PurePath
 from typing import BinaryIO, cast
 
 from gpuaudit import store
+from gpuaudit.cluster.nccl import NcclLog
 from gpuaudit.cluster.snapshot import Snapshot
 from gpuaudit.collect.builder import InventoryBuilder
 from gpuaudit.collect.decode import MalformedError
@@ -15,6 +16,7 @@ from gpuaudit.collect.file_kinds import NOT_READ, FileKind
 from gpuaudit.collect.input_files import InputFile, UnreadableError, open_text, read_bytes, read_whole
 from gpuaudit.collect.metrics.exposition import Tally
 from gpuaudit.collect.metrics.store import SampleStore
+from gpuaudit.collect.nccl_log import read_nccl_log
 from gpuaudit.collect.node_documents import read_documents
 from gpuaudit.collect.node_merge import Told
 from gpuaudit.collect.nvidia_smi_xml import read_xml
@@ -30,6 +32,8 @@ class Intake:
     kubernetes_files: dict[str, list[str]] = field(default_factory=dict)  # by cluster
     metric_files: list[str] = field(default_factory=list)
     hosts: list[Told] = field(default_factory=list)  # what hosts tell of themselves
+    logs: list[NcclLog] = field(default_factory=list)  # what NCCL said, by file and host
+    log_files: int = 0
     remarks: list[str] = field(default_factory=list)  # lines for a person about metric files
     broken: dict[str, int] = field(default_factory=dict)  # objects that could not be read, by cluster
     empty: bool = False  # an empty file was read: it holds nothing, and that is said
@@ -68,8 +72,8 @@ class Intake:
 
     @property
     def anything(self) -> bool:
-        """Whether a file of objects, metrics or node facts was read."""
-        return bool(self.kubernetes_files or self.metric_files or self.hosts)
+        """Whether a file of objects, metrics, node facts or NCCL's lines was read."""
+        return bool(self.kubernetes_files or self.metric_files or self.hosts or self.logs)
 
 
 def _read_kubernetes(intake: Intake, file: InputFile, cluster: str) -> None:
@@ -104,6 +108,17 @@ def _read_nvidia_smi(intake: Intake, file: InputFile, cluster: str) -> None:
     intake.hosts.append(Told(facts, cluster))
 
 
+def _read_nccl(intake: Intake, file: InputFile, cluster: str) -> None:
+    with open_text(file) as stream:
+        found = read_nccl_log(stream, name=file.name, cluster=cluster)
+    if not found.logs:
+        raise UnreadableError("it has no whole line of NCCL's: host:pid:tid [gpu] NCCL INFO")
+    intake.logs += found.logs
+    intake.log_files += 1
+    if found.full:
+        intake.failed.append((file.name, f"more hosts than are kept: {len(found.logs):,} were read"))
+
+
 def _host_of(file: InputFile) -> str:
     """Return the name of the machine: the document does not say it, so it is what the file is called."""
     name = PurePath(file.name).name
@@ -128,4 +143,5 @@ READERS: Mapping[FileKind, Callable[[Intake, InputFile, str], None]] = {
     FileKind.PROMETHEUS: _read_answer,
     FileKind.NODE: _read_node,
     FileKind.NVIDIA_SMI: _read_nvidia_smi,
+    FileKind.NCCL_LOG: _read_nccl,
 }

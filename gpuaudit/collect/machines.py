@@ -5,8 +5,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import msgspec
 
-from gpuaudit.cluster.nodes import Card, MigDevice, Node, Span
+from gpuaudit.cluster.nodes import Card, Interface, MigDevice, Node, Span
 from gpuaudit.collect.metrics.parts import MetricsPart
+from gpuaudit.collect.metrics.ports import with_kinds
 
 NodeKey = tuple[str, str]  # cluster, name
 
@@ -29,10 +30,23 @@ def join_machines(nodes: Iterable[Node], part: MetricsPart, *, listed: Collectio
         else:
             name = key[1] or UNKNOWN_HOST
             joined[(key[0], name)] = _unlisted(key[0], name, cards, part.heard.get(key), gone=key[0] in listed)
+    for key, ports in part.ports.items():
+        if key in joined:
+            found = with_kinds(joined[key], ports)
+            joined[key] = msgspec.structs.replace(joined[key], interfaces=_joined(joined[key].interfaces, found))
     for key, spans in part.present.items():
         if key in joined:
             joined[key] = msgspec.structs.replace(joined[key], present=spans)
     return tuple(joined[key] for key in sorted(joined))
+
+
+def _joined(known: Sequence[Interface], seen: Sequence[Interface]) -> tuple[Interface, ...]:
+    """Return the interfaces: metrics add to those that are known what has grown, and bring those that are not."""
+    found = {one.name: one for one in known}
+    for port in seen:
+        old = found.get(port.name)
+        found[port.name] = msgspec.structs.replace(old, increases=port.increases) if old else port
+    return tuple(found[name] for name in sorted(found))
 
 
 def _unlisted(cluster: str, name: str, cards: tuple[Card, ...], heard: Span | None, *, gone: bool) -> Node:

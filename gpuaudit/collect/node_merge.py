@@ -124,5 +124,8 @@ def _source(
         provides += ["driver_versions", "node_facts"]
     if any(facts.fabric.ports for _, facts in fresh):
         provides.append("node_network")
+    ports = (port for _, facts in fresh for port in facts.fabric.ports if port.kind == "roce")
+    if any(port.pfc_priorities is not None for port in ports):
+        provides.append("node_lossless")
     status = "partial" if stale else "ok"
-    return Source(name=SOURCE, status=status, detail="; ".join(said), provides=tuple(provides))  # type: ignore[arg-type]
+    return Source(name=SOURCE, status=status, detail="; ".join(said), provides=tuple(sorted(provides)))  # type: ignore[arg-type]

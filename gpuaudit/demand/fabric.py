@@ -121,9 +121,13 @@ def rdma_ports(node: Node) -> tuple[Interface, ...]:
 
 
 def fabric_ports(node: Node) -> tuple[Interface, ...]:
-    """Return the ports that GPUs of several nodes talk over: RDMA ports; without any, the fastest plain ones."""
+    """Return the ports that GPUs of several nodes talk over: RDMA ports of the kind that most are; else the fastest.
+
+    A node's other RDMA ports carry storage, most likely.
+    """
     if ports := rdma_ports(node):
-        return ports
+        usual = Counter(port.kind for port in ports).most_common(1)[0][0]
+        return tuple(port for port in ports if port.kind == usual)
     virtual = fabric.pattern(fabric.fabric().ports.virtual_interfaces)
     plain = [port for port in node.interfaces if not virtual.match(port.name) and port.up is not False]
     speeds = [port.speed_gbps for port in plain if port.speed_gbps]

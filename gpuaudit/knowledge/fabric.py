@@ -55,7 +55,10 @@ class Collective(Entry, frozen=True):
     tensor_env: tuple[str, ...]
     pipeline_flags: tuple[str, ...]
     pipeline_env: tuple[str, ...]
+    group_labels: tuple[str, ...]
+    rank_free_roles: tuple[tuple[str, str], ...]
     traffic_gbps: float
+    quiet_gbps: float
 
 
 class Setting(Entry, frozen=True):
@@ -64,6 +67,16 @@ class Setting(Entry, frozen=True):
     name: str
     values: tuple[str, ...]
     means: str
+
+
+class Operator(Entry, frozen=True):
+    """A kind of object that says how far its operator got; `details` is a field that says why not, "" = none."""
+
+    kind: str
+    state: str
+    bad: tuple[str, ...]
+    details: str
+    does: str
 
 
 class NcclEnv(Entry, frozen=True):
@@ -79,7 +92,9 @@ class NcclEnv(Entry, frozen=True):
 class NcclLines(Entry, frozen=True):
     """Regular expressions over lines of NCCL_DEBUG=INFO, and bounds of what is kept of a file."""
 
-    line: str
+    mark: str
+    head: str
+    json_end: str
     kubectl_prefix: str
     network: str
     devices: str
@@ -98,8 +113,19 @@ class NcclLines(Entry, frozen=True):
     rdma_networks: tuple[str, ...]
     socket_networks: tuple[str, ...]
     max_hosts: int
+    max_line_chars: int
+    max_processes: int
     max_texts: int
     max_text_chars: int
+
+
+class Weights(Entry, frozen=True):
+    """How weights come to a node; `local_provisioners` are regular expressions."""
+
+    local_provisioners: tuple[str, ...]
+    dtype_flags: tuple[str, ...]
+    usual_dtype: str
+    together_minutes: float
 
 
 class Mtu(Entry, frozen=True):
@@ -135,10 +161,11 @@ class PortMetrics(Entry, frozen=True):
     physical_state: str
     info: str
     speed: str
-    carrier: str
+    up: str
     mtu: str
     device_label: str
     port_label: str
+    device_kinds: tuple[FabricClass, ...]
     unknown_speed_below: float
     increases: dict[str, str]
 
@@ -153,12 +180,13 @@ class Fabric(Entry, frozen=True):
     aggregate: tuple[Kind, ...]
     lossy_by_design: tuple[Kind, ...]
     provider_made: tuple[str, ...]
-    adaptive: str
     node: NodeMarks
     pod: PodMarks
     collective: Collective
+    operator: tuple[Operator, ...]
     nccl: NcclEnv
     log: NcclLines
+    weights: Weights
     mtu: Mtu
     ports: Ports
     metrics: PortMetrics
@@ -174,6 +202,21 @@ def kind_of(words: str | None) -> Kind:
     """Return what a provider's word for a network (prices.Offer.rdma) means; unknown for none."""
     found = (row.kind for row in fabric().fabric_class if words and pattern(row.pattern).search(words))
     return next(found, "unknown")
+
+
+def kind_of_device(name: str) -> Kind:
+    """Return what an RDMA device's name tells of its link layer; unknown for most."""
+    found = (row.kind for row in fabric().metrics.device_kinds if pattern(row.pattern).search(name))
+    return next(found, "unknown")
+
+
+@cache
+def port_metrics() -> frozenset[str]:
+    """Return the names of node_exporter's metrics about ports that are read."""
+    known = fabric().metrics
+    return frozenset(
+        {known.rate, known.state, known.physical_state, known.speed, known.up, known.mtu, *known.increases}
+    )
 
 
 def links_of(words: str | None) -> tuple[int, float] | None:

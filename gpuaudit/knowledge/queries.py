@@ -7,7 +7,7 @@ from typing import Literal
 
 from gpuaudit.knowledge.reading import Entry, read_toml
 
-Kind = Literal["hourly", "window", "now", "owners"]
+Kind = Literal["hourly", "window", "now", "daily", "owners"]
 
 
 class Limits(Entry, frozen=True):

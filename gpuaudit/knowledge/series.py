@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from functools import cache
 
-from gpuaudit.knowledge import metrics
+from gpuaudit.knowledge import fabric, metrics
 from gpuaudit.knowledge.reading import Entry, read_toml
 
 
@@ -118,7 +118,8 @@ def known() -> frozenset[str]:
     names |= {owner.pod.metric, *(parent.metric for parent in owner.parents.values())}
     names |= {re.split(r"[{(]", name)[0] for name in metrics.kube_state_metrics().needed}
     network = metrics.node_exporter()
-    return frozenset(names | {*network.infiniband_link, *network.infiniband_traffic, *network.infiniband_errors})
+    links = {*network.infiniband_link, *network.infiniband_traffic, *network.infiniband_errors}
+    return frozenset(names | links | fabric.port_metrics())
 
 
 def _engine_names() -> Iterator[str]:

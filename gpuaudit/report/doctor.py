@@ -19,8 +19,8 @@ def data(
     rules: Mapping[str, Rule],
 ) -> dict[str, Any]:
     """Return clusters, Prometheus servers with what they would be asked, facts and how to get them, rules without."""
-    have = set(given)
-    needed = sorted({need for rule in rules.values() for need in rule.needs} | have)
+    have = facts.completed(given)
+    needed = sorted({need for rule in rules.values() for need in rule.needs} | set(have))
     return {
         "clusters": list(clusters),
         "prometheus": list(servers),

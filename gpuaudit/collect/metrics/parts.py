@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from gpuaudit.cluster.nodes import Card, Node, Span
+from gpuaudit.cluster.nodes import Card, Interface, Node, Span
 from gpuaudit.cluster.platform import Metric
 from gpuaudit.cluster.usage import UNKNOWN_OWNER, Usage, conform_devices, conform_hourly
 from gpuaudit.collect.metrics.exposition import NO_TIME
 from gpuaudit.collect.metrics.identity import ClusterOf, Device, Holder, Holders, Places, is_device
 from gpuaudit.collect.metrics.mig_share import share
 from gpuaudit.collect.metrics.owners import OwnerOf, Owners
+from gpuaudit.collect.metrics.ports import listed_place, ports
 from gpuaudit.collect.metrics.seen import NodeKey, cards, host_spans, inventory, presence
 from gpuaudit.collect.metrics.store import SPACING_SERIES, SampleStore, Series
 from gpuaudit.collect.metrics.tables import DeviceSamples, device_rows, device_samples
@@ -35,6 +36,7 @@ class MetricsPart:
     cards: Mapping[NodeKey, tuple[Card, ...]] = field(default_factory=dict)
     present: Mapping[NodeKey, tuple[Span, ...]] = field(default_factory=dict)
     heard: Mapping[NodeKey, Span] = field(default_factory=dict)
+    ports: Mapping[NodeKey, tuple[Interface, ...]] = field(default_factory=dict)
     metrics: tuple[Metric, ...] = ()
     attributed: bool = False
     history: bool = False
@@ -73,6 +75,7 @@ def metrics_part(
         cards=cards(placed),
         present=presence(store, places, end=now),
         heard=host_spans(placed, now=now),
+        ports=ports(store, listed_place(nodes, places.cluster)),
         metrics=inventory(store, made.intervals()),
         attributed=bool(len(usage.devices)) and bool((usage.devices["owner"] != UNKNOWN_OWNER).any()),
         history=bool(usage.devices["interval_seconds"].notna().any()),
@@ -96,6 +99,7 @@ def combined(parts: Sequence[MetricsPart]) -> MetricsPart:
         cards={key: value for part in parts for key, value in part.cards.items()},
         present={key: value for part in parts for key, value in part.present.items()},
         heard={key: value for part in parts for key, value in part.heard.items()},
+        ports={key: value for part in parts for key, value in part.ports.items()},
         metrics=tuple(metric for part in parts for metric in part.metrics),
         attributed=any(part.attributed for part in parts),
         history=any(part.history for part in parts),

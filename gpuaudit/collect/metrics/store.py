@@ -10,7 +10,7 @@ import numpy as np
 
 from gpuaudit.collect.metrics.answers import read_answer
 from gpuaudit.collect.metrics.exposition import NO_TIME, Tally, read_text
-from gpuaudit.knowledge import metrics, series
+from gpuaudit.knowledge import fabric, metrics, series
 
 COMPACT_BLOCKS = 64  # about 64 MiB of text
 MAX_SAMPLES = 150_000_000  # about 1.8 GB
@@ -24,6 +24,8 @@ Numbers = np.ndarray[Any, Any]
 class Series:
     """One series of one source. Metrics of the usage tables keep every sample, the others count and their last one.
 
+    `grown` is by how much a counter of a port has grown, resets undone; None unless it was seen twice.
+
     `chunks` are (times in ms, values in the metric's own unit); gaps are not in them, order is as it was read.
     """
 
@@ -36,6 +38,7 @@ class Series:
     first: int | None = None
     last: int | None = None
     value: float | None = None
+    grown: float | None = None
     _times: "array[int]" = field(default_factory=lambda: array("q"))
     _values: "array[float]" = field(default_factory=lambda: array("d"))
 
@@ -68,6 +71,7 @@ class Series:
         newest = len(times) - 1 - int(np.argmax(times[::-1]))
         self.count += len(times)
         dated = times[times != NO_TIME]
+        self._grow(times, values)
         if len(dated):
             self.first = min(int(dated.min()), self.first if self.first is not None else int(dated[0]))
         if self.last is None or times[newest] >= self.last:
@@ -75,6 +79,24 @@ class Series:
             self.value = float(values[newest])
         if self.sampled:
             self.chunks.append((times, compacted(self.name, values)))
+
+    def _grow(self, times: Numbers, values: Numbers) -> None:
+        """Add what a counter has grown by. Samples that are older than those before tell nothing."""
+        if self.name not in fabric.fabric().metrics.increases:
+            return
+        order = np.argsort(times[times != NO_TIME], kind="stable")
+        moments, readings = times[times != NO_TIME][order], values[times != NO_TIME][order]
+        if self.last is not None and self.value is not None:
+            later = moments > self.last
+            readings = np.concatenate([[self.value], readings[later]])
+        if len(readings) > 1:
+            self.grown = (self.grown or 0.0) + increase(readings)
+
+
+def increase(readings: Numbers) -> float:
+    """Return by how much a counter grew over readings in order; a smaller one follows a reset and counts whole."""
+    steps = np.diff(readings)
+    return float(np.where(steps >= 0, steps, readings[1:]).sum())
 
 
 def blank(values: Numbers) -> Any:
@@ -85,6 +107,13 @@ def blank(values: Numbers) -> Any:
 def compacted(name: str, values: Numbers) -> Numbers:
     """Return values as float32, which holds every gauge of the tables exactly enough; counters stay float64."""
     return values if series.sampled().get(name) == "energy" else values.astype(np.float32)
+
+
+def is_virtual(name: str, labels: dict[str, str]) -> bool:
+    """Whether a series is about an interface of pods or overlays, of which a host has hundreds."""
+    known = fabric.fabric()
+    device = labels.get(known.metrics.device_label, "")
+    return name in fabric.port_metrics() and bool(fabric.pattern(known.ports.virtual_interfaces).match(device))
 
 
 class SampleStore:
@@ -176,7 +205,7 @@ class _Reading:
         return name in self._known or name.removesuffix("_total") in self._known
 
     def series(self, name: str, labels: dict[str, str]) -> Series | None:
-        if self._store.full:
+        if self._store.full or is_virtual(name, labels):
             return None
         found = self._store.series(name if name in self._known else name.removesuffix("_total"), labels, self._source)
         self._touched[id(found)] = found

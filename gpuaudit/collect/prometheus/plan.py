@@ -6,12 +6,13 @@ from dataclasses import dataclass
 
 from gpuaudit.collect.prometheus.asking import HOUR_MS, Piece, Question
 from gpuaudit.errors import UserError
-from gpuaudit.knowledge import metrics, queries, series
+from gpuaudit.knowledge import fabric, metrics, queries, series
 from gpuaudit.knowledge.queries import Query
 
 _MATCHER = re.compile(r'[a-zA-Z_][a-zA-Z0-9_]*\s*(=~|!~|!=|=)\s*"([^"\\\n]|\\.)*"')
 _EDGE_MS = 1  # before the full hour: off the grid of scrapes
 _PARTS = 16
+DAY_MS = 24 * HOUR_MS
 _QUANTILES = {"p50": "0.5", "p95": "0.95", "p99": "0.99"}
 
 
@@ -132,6 +133,13 @@ class Plan:
         last = self._hours.end - _EDGE_MS
         return self._question(query, Piece(last, last, HOUR_MS))
 
+    def daily(self, query: Query) -> Question:
+        """Return the question of a template about one moment a day back from the newest, of less than a day an hour."""
+        last = self._hours.end - _EDGE_MS
+        length = self._hours.end - self._hours.start
+        step = DAY_MS if length >= DAY_MS else HOUR_MS
+        return self._question(query, Piece(last - length // step * step, last, step))
+
     def _question(self, query: Query, piece: Piece) -> Question:
         def text(of: Piece, part: str) -> str:
             return self.render(query, of.range_ms, part)
@@ -149,6 +157,7 @@ class Plan:
             "matchers": "".join(f",{one}" for one in matchers),
             "range": duration(range_ms),
             "ids": ", ".join(self._dialect.ids),
+            "port": ", ".join(_port_labels()),
             "copies": ", ".join(self._dialect.copies),
             "q": _QUANTILES.get(query.statistic, ""),
             **self._owner_parts(query),
@@ -209,6 +218,13 @@ def matchers(texts: Sequence[str]) -> tuple[str, ...]:
 def metric_of(field: str) -> str:
     """Return the metric that feeds a field of the usage tables."""
     return next(metric for metric, name in series.sampled().items() if name == field)
+
+
+def _port_labels() -> tuple[str, ...]:
+    """Return the labels that tell a port of a host, whatever the scraper calls the host."""
+    known, found = metrics.labels(), fabric.fabric().metrics
+    hosts = (*known.host, *known.host_fallback)
+    return tuple(dict.fromkeys((found.device_label, found.port_label, *hosts, *series.facts().cluster)))
 
 
 def duration(ms: int) -> str:

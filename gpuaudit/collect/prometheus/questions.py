@@ -92,6 +92,17 @@ class Inquiry:
             found[name] += rows
         return found
 
+    def daily(self, query: Query) -> list[Series]:
+        """Return rows as series with their newest value, and by how much each grew from day to day."""
+        from gpuaudit.collect.metrics.answers import points
+
+        found: dict[tuple[tuple[str, str], ...], list[tuple[Numbers, Numbers]]] = {}
+        for _, rows in self._answered(self.plan.daily(query)):
+            for row in rows:
+                _, times, values = points([row.raw])
+                found.setdefault(tuple(sorted(row.metric.items())), []).append((times, values))
+        return [_over_days(dict(labels), parts, self.source) for labels, parts in found.items()]
+
     def counted(self, query: Query) -> dict[str, int]:
         """Return series by metric, of the inventory."""
         rows = [row for _, rows in self._answered(self.plan.now(query)) for row in rows]
@@ -145,6 +156,15 @@ class Inquiry:
         one = Series(metric, row.metric, self.source, sampled=False)
         one.count, one.first, one.last, one.value = 1, time, time, _value(row)
         return one
+
+
+def _over_days(labels: dict[str, str], parts: Sequence[tuple[Numbers, Numbers]], source: str) -> Series:
+    name = labels.pop("__name__", "")
+    one = Series(name, labels, source, sampled=False)
+    times = np.concatenate([times for times, _ in parts])
+    values = np.concatenate([values for _, values in parts])
+    one.record_many(np.rint(times * 1000).astype(np.int64), values)
+    return one
 
 
 def _value(row: Row) -> float:

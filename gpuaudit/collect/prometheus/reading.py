@@ -13,6 +13,7 @@ from gpuaudit.collect.memory import map_large
 from gpuaudit.collect.metrics.identity import ClusterOf, Holders, Places, is_device
 from gpuaudit.collect.metrics.owners import OwnerOf, Owners
 from gpuaudit.collect.metrics.parts import MetricsPart, join_ratio
+from gpuaudit.collect.metrics.ports import listed_place, ports
 from gpuaudit.collect.metrics.seen import at, cards, host_spans
 from gpuaudit.collect.metrics.store import Series
 from gpuaudit.collect.metrics.timeline import spacing
@@ -25,7 +26,7 @@ from gpuaudit.collect.prometheus.presence import presence
 from gpuaudit.collect.prometheus.questions import Inquiry, Progress, hours_of
 from gpuaudit.collect.prometheus.rollups import Points
 from gpuaudit.collect.prometheus.usage import UsageMaker, template
-from gpuaudit.knowledge import metrics, queries, series
+from gpuaudit.knowledge import fabric, metrics, queries, series
 from gpuaudit.knowledge.queries import Flavour
 
 INVENTORY = ("inventory-devices", "inventory-others")
@@ -162,6 +163,7 @@ def _read(
         cards=cards([*sampled, *((one, device) for one in states if (device := places.device(one)))]),
         present=presence(sets, listed, places, lengths),
         heard=host_spans(sampled, now=hours.end),
+        ports=ports(_ports(inquiry, counted), listed_place(known.nodes, places.cluster)),
         metrics=_inventory(inquiry.source, counted, sampled, chosen),
         attributed=bool((usage.devices["owner"] != UNKNOWN_OWNER).any()),
         history=bool(len(usage.hourly)),
@@ -204,6 +206,11 @@ def _states(inquiry: Inquiry) -> list[Series]:
         if query.expression in ("last", "worst"):
             asked.append((query, plan.now(query) if query.expression == "last" else plan.window(query)))
     return [one for rows in inquiry.series(asked).values() for one in rows]
+
+
+def _ports(inquiry: Inquiry, counted: Mapping[str, int]) -> list[Series]:
+    """Return what node_exporter tells of ports, as far as it is in the store."""
+    return inquiry.daily(queries.named("ports")) if fabric.port_metrics() & counted.keys() else []
 
 
 def _owner_series(inquiry: Inquiry, counted: Mapping[str, int]) -> list[Series]:
