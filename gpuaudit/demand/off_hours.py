@@ -82,7 +82,7 @@ def off_hours(
     slots = _slots(start, count, timezone) % length
     cut = int(places[-1]) + 1 - periods // 2 * length
     learned = np.arange(count) < cut
-    idle = _always_idle(slots, seen & learned, ran, length)
+    idle = _runs(_always_idle(slots, seen & learned, ran, length))  # a bare hour of a working day is chance
     foretold = seen & ~learned & idle[slots]
     tested, broken, ran_since = int(foretold.sum()), int((foretold & ran).sum()), int((ran & ~learned).sum())
     share = tested / int((seen & ~learned).sum()) if tested else 0.0
