@@ -55,7 +55,7 @@ def _finding(snapshot: Snapshot, batch: Batch) -> Finding:
         subject=subject,
         workload=batch.owner,
         message=f"{subject.namespace}/{subject.name} ran {batch.gpu_hours:,.0f} GPU-hours on demand, up to "
-        f"{amount(gpus)} at once, and could run on spot: {_because(batch, doubts)}",
+        f"{amount(gpus)} at once, and {_because(batch, doubts)}",
         evidence=tuple(_evidence(snapshot, batch, doubts)),
         confidence=confidence,
         act=Act(
@@ -72,10 +72,11 @@ def _finding(snapshot: Snapshot, batch: Batch) -> Finding:
 
 def _because(batch: Batch, doubts: list[str]) -> str:
     if doubts:
-        return f"not sure, {', '.join(doubts)}"
+        return f"may do for spot; open: {', '.join(doubts)}"
+    lives = duration(batch.spot_lifetime_hours or 0.0)
     return (
-        f"it writes checkpoints, is tried again, and a run takes {duration(batch.run_p95_hours)} where spot machines "
-        f"live {duration(batch.spot_lifetime_hours or 0.0)}"
+        "could run on spot: it writes checkpoints, is tried again, and a run takes "
+        f"{duration(batch.run_p95_hours)} where spot machines live {lives}"
     )
 
 

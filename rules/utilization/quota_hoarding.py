@@ -50,7 +50,6 @@ def _confidence(one: Guarantee, likely_days: float, confirmed_days: float) -> Co
 
 def _finding(one: Guarantee, confidence: Confidence) -> Finding:
     where = f"{one.namespace}/{one.name}" if one.namespace else one.name
-    least = math.ceil(max(one.used_max, one.used_now))
     whole = one.resource in kubernetes.resources().whole_gpus
     return Finding(
         subject=Subject(
@@ -69,13 +68,19 @@ def _finding(one: Guarantee, confidence: Confidence) -> Finding:
             kind="configure",
             target=where,
             from_=f"{one.amount:g} {one.resource} guaranteed",
-            to=f"{least} guaranteed, the rest lent" if one.kind != "ResourceQuota" else f"{least}",
+            to=_to(one, math.ceil(max(one.used_max, one.used_now))),
             unblocks=f"{one.waited_for:g} {one.resource} that are waited for" if one.waited_for else None,
         ),
         fix=Fix(note=_note(one)),
         refutation="a launch or a deadline that the quota is kept for, or work of its owner that waits for another "
         "reason",
     )
+
+
+def _to(one: Guarantee, least: int) -> str:
+    if one.kind == "ResourceQuota":
+        return f"{least}" if least else "what its owner can name a use for"
+    return f"{least} guaranteed, the rest lent"
 
 
 def _note(one: Guarantee) -> str:
