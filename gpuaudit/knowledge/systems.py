@@ -13,11 +13,15 @@ STACK_ROWS: "tuple[StackRow, ...]"  # in the report's order; read when first ask
 
 
 class WorkloadSignal(Entry, frozen=True, kw_only=True):
-    """A workload of the system itself: `name` is a regular expression; namespace and labels only hint."""
+    """A workload of the system itself: `name` is a regular expression; namespace and labels only hint.
+
+    With `only_there` the name is too plain to say anything in another namespace.
+    """
 
     kind: str
     name: str
     namespace: str | None = None
+    only_there: bool = False
     labels: dict[str, str] = {}
 
 
@@ -80,9 +84,14 @@ class System(Entry, frozen=True, kw_only=True):
         """Whether a command line (joined by blanks) starts the system."""
         return any(_pattern(pattern).search(words[:4096]) for pattern in self.commands)
 
-    def matches_workload(self, *, kind: str, name: str) -> bool:
+    def matches_workload(self, *, kind: str, name: str, namespace: str = "") -> bool:
         """Whether a workload is one of the system's own."""
-        return any(row.kind == kind and _pattern(row.name).search(name[:253]) for row in self.workloads)
+        return any(
+            row.kind == kind
+            and (not row.only_there or row.namespace == namespace)
+            and _pattern(row.name).search(name[:253])
+            for row in self.workloads
+        )
 
 
 class StackRow(Entry, frozen=True):

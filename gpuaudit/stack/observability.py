@@ -13,7 +13,7 @@ DASHBOARD = "dashboard."
 def prometheus(view: View) -> Verdict:
     """Return the verdict on Prometheus: in the cluster, a provider's, or one that answered from elsewhere."""
     found = installed(view, "prometheus")
-    if found.status == "present":
+    if found.status == "present" and (found.version or any(view.custom("Prometheus"))):
         return found
     managed = installed(view, "managed_prometheus")
     if managed.status in ("present", "provider_managed"):
@@ -21,6 +21,9 @@ def prometheus(view: View) -> Verdict:
     answered = next((one for one in view.sources if one.name == "prometheus" and one.status in ("ok", "partial")), None)
     if answered:
         return Verdict("present", (f"a store that speaks its API answered: {answered.detail}",), found.version)
+    if found.status == "present":
+        told = "its operator runs; no server of it was seen"
+        return Verdict("unknown", (told, *found.evidence[:2]))
     return _unless_saas(view, found)
 
 

@@ -19,6 +19,22 @@ GPU Operator | MIG | Karpenter | Cluster Autoscaler | vLLM | NIM | Dynamo | Trit
 ROWS = [row.strip() for row in STACK.split("|")]
 
 
+@pytest.mark.parametrize(
+    ("kind", "namespace", "name"),
+    [
+        ("Deployment", "airflow", "scheduler"),
+        ("Deployment", "shop", "binder"),
+        ("Deployment", "shop", "admission"),
+        ("DaemonSet", "telemetry", "collector"),
+        ("Deployment", "shop", "workload-controller"),
+        ("Deployment", "monitoring", "grafana-agent-operator"),
+        ("Deployment", "monitoring", "grafana-alloy"),
+    ],
+)
+def test_plain_names_say_nothing_elsewhere(kind: str, namespace: str, name: str) -> None:
+    assert not [one.key for one in SYSTEMS if one.matches_workload(kind=kind, name=name, namespace=namespace)]
+
+
 def test_stack_rows_are_complete_and_in_order() -> None:
     assert [row.system for row in systems.STACK_ROWS] == ROWS
 

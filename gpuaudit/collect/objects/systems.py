@@ -61,8 +61,7 @@ def controller_facts(kind: str, item: Controller) -> ControllerFacts:
 
 def shows_system(facts: ControllerFacts) -> bool:
     """Whether a controller is a known system's own, or runs its image."""
-    own = (one.matches_workload(kind=facts.kind, name=facts.name) for one in _with_workloads(facts.kind))
-    return any(systems_of_image(image) for image in facts.images) or any(own)
+    return any(systems_of_image(image) for image in facts.images) or bool(_owners(facts))
 
 
 class SystemFacts:
@@ -79,7 +78,7 @@ class SystemFacts:
         for image in facts.images:
             for key in systems_of_image(image):
                 imaged.setdefault(key, image)
-        owned = {s.key for s in _with_workloads(facts.kind) if s.matches_workload(kind=facts.kind, name=facts.name)}
+        owned = _owners(facts)
         for key in sorted(owned | imaged.keys()):
             seen = self._seen.setdefault(key, _Seen())
             told = f", {imaged[key]}" if key in imaged else ""
@@ -197,6 +196,15 @@ def image_version(image: str) -> str | None:
     tag = _TAG.search(image[:512])
     found = _VERSION.search(tag[1]) if tag else None
     return found[0] if found else None
+
+
+def _owners(facts: ControllerFacts) -> set[str]:
+    """Return the systems that a controller is the own workload of."""
+    return {
+        one.key
+        for one in _with_workloads(facts.kind)
+        if one.matches_workload(kind=facts.kind, name=facts.name, namespace=facts.namespace)
+    }
 
 
 def _version(key: str, image: str) -> str | None:
