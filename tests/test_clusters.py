@@ -14,9 +14,9 @@ from gpuaudit.plan.pricebook import PriceBook
 from gpuaudit.report.json import decode, render
 from gpuaudit.report.terminal import Screen, render_screen
 from gpuaudit.store import dumps, load_stream
-from tests.clusters import eks_efa, gke_tcpx, infiniband
+from tests.clusters import aks_infiniband, eks_efa, gke_tcpx, infiniband, working
 
-CLUSTERS = (infiniband, eks_efa, gke_tcpx)
+CLUSTERS = (infiniband, eks_efa, gke_tcpx, aks_infiniband)
 # What is true of these clusters and may be said of them: (rule, subject's name) by cluster. None of it must be.
 MAY_BE_SAID = {
     "dc1": {("no-gpu-quota", "research"), ("no-gpu-quota", "nlp")},
@@ -26,10 +26,12 @@ MAY_BE_SAID = {
         ("missing-inference-signal", "mixtral"),
         ("hot-but-rare", "mixtral"),
         ("no-pdb", "mixtral"),
+        ("interruptible-on-demand", "llm-pretrain"),
     },
-    "ml-uc1": {("no-gpu-quota", "research")},
+    "ml-uc1": {("no-gpu-quota", "research"), ("interruptible-on-demand", "pretrain")},
+    "train-eu": {("no-gpu-quota", "research"), ("interruptible-on-demand", "pretrain")},
 }
-WORKLOADS = {"dc1": 2, "train-use1": 2, "ml-uc1": 1}
+WORKLOADS = {"dc1": 2, "train-use1": 2, "ml-uc1": 1, "train-eu": 1}
 
 
 @cache
@@ -39,8 +41,9 @@ def snapshot(cluster: ModuleType) -> Snapshot:
 
 
 @cache
-def report(cluster: ModuleType) -> schema.Report:
-    return audit(snapshot(cluster), load_rules(), Config(), PriceBook(None))
+def report(cluster: ModuleType, *, measured: bool = False) -> schema.Report:
+    found = cluster.site().snapshot(working.samples) if measured else snapshot(cluster)
+    return audit(found, load_rules(), Config(), PriceBook(None))
 
 
 def rows(cluster: ModuleType) -> dict[str, schema.StackRow]:
@@ -57,9 +60,12 @@ def test_the_collector_reads_it_whole(cluster: ModuleType) -> None:
     assert all(node.gpus in (4, 8) for node in found.gpu_nodes)
 
 
+@pytest.mark.parametrize("measured", [False, True], ids=["unmeasured", "measured"])
 @pytest.mark.parametrize("cluster", CLUSTERS, ids=lambda cluster: cluster.__name__)
-def test_nobody_is_accused_wrongly(cluster: ModuleType) -> None:
-    found = report(cluster)
+def test_nobody_is_accused_wrongly(cluster: ModuleType, measured: bool) -> None:
+    found = report(cluster, measured=measured)
+    silent = {row.rule for row in found.coverage.not_evaluated}
+    assert ({"idle-gpu", "underused-gpu", "stalled-job", "straggler-gpu", "unhealthy-gpu"} <= silent) != measured
     said = {(finding.rule, finding.subject.name) for finding in found.findings}
     assert said <= MAY_BE_SAID[found.cluster.name]
     assert all(finding.severity in ("low", "info", "medium") for finding in found.findings)
@@ -111,6 +117,14 @@ def test_efa_on_eks() -> None:
     assert told["Prometheus"].status == "absent"
     assert "not running" in told["Prometheus"].evidence[0]
     assert report(eks_efa).bill.monthly
+
+
+def test_infiniband_on_aks() -> None:
+    told = rows(aks_infiniband)
+    managed = {name for name, row in told.items() if row.status == "provider_managed"}
+    assert managed == {"Cluster Autoscaler", "Prometheus"}
+    assert {told[name].status for name in ("GPU Operator", "Network Operator", "InfiniBand", "Kueue")} == {"present"}
+    assert (told["RoCE"].status, told["EFA"].status, told["Grafana"].status) == ("absent", "absent", "unknown")
 
 
 def test_tcpx_on_gke() -> None:

@@ -1,7 +1,7 @@
 """Whole clusters from objects as their platforms show them, read by the product's own collector."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -10,6 +10,8 @@ from gpuaudit.cluster.platform import Source
 from gpuaudit.cluster.snapshot import Snapshot
 from gpuaudit.collect.assemble import Materials, assemble
 from gpuaudit.collect.builder import InventoryBuilder
+from gpuaudit.collect.inventory import Inventory
+from gpuaudit.collect.metrics.store import SampleStore
 from gpuaudit.knowledge.kinds import all_kinds
 
 Tree = dict[str, Any]
@@ -31,8 +33,8 @@ class Site:
         """Add objects."""
         self.objects += objects
 
-    def snapshot(self) -> Snapshot:
-        """Return the snapshot, all lists read."""
+    def snapshot(self, measured: Callable[[Inventory], SampleStore] | None = None) -> Snapshot:
+        """Return the snapshot, all lists read, and what `measured` says of the GPUs."""
         builder = InventoryBuilder(self.name, server="api.example.com")
         builder.add_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": self.objects}).encode())
         builder.add_groups(self.groups)
@@ -44,7 +46,13 @@ class Site:
         source = Source(
             name="kubernetes", status="ok", detail="all lists read", provides=inventory.provides, cluster=self.name
         )
-        materials = Materials(names=(self.name,), inventories=(inventory,), sources=(source,))
+        materials = Materials(
+            names=(self.name,),
+            inventories=(inventory,),
+            sources=(source,),
+            samples=measured(inventory) if measured else SampleStore(),
+            metric_files=("metrics.prom",) if measured else (),
+        )
         return assemble(materials, now=NOW, read_at=NOW, window=timedelta(days=14))
 
 
