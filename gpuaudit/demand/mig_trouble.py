@@ -97,7 +97,7 @@ def troubles(snapshot: Snapshot, node: Node, *, stuck: timedelta, settled: timed
         return list(_stuck(snapshot, node, stuck))
     if node.ready is False or _young(snapshot, node, settled) or not _by_plugin(node):
         return []
-    return [*(_unusable(snapshot, node) or _differing(snapshot, node)), *_mode(node)]
+    return [*(_unusable(snapshot, node) or _differing(snapshot, node) or _behind(node)), *_mode(node)]
 
 
 def _failed(snapshot: Snapshot, node: Node) -> Trouble:
@@ -181,6 +181,22 @@ def _differing(snapshot: Snapshot, node: Node) -> list[Trouble]:
     if withdrawn:
         found.append(f"{told(withdrawn)} withdrawn as unhealthy")
     return [Trouble(node=node, kind="layout", detail=detail, sure="likely") for detail in found]
+
+
+def _behind(node: Node) -> list[Trouble]:
+    """Return where the driver has other devices than the plugin hands out: its word is newer than the last change."""
+    placed = [device for card in node.cards for device in card.mig if device.start is not None]
+    seen = node.probe_taken_at
+    if not placed or seen is None or (node.mig_state_since is not None and node.mig_state_since > seen):
+        return []
+    driver: dict[str, int] = {}
+    for device in (device for card in node.cards for device in card.mig):
+        profile = mig.canonical(device.profile) or device.profile
+        driver[profile] = driver.get(profile, 0) + 1
+    if driver == installed(node):
+        return []
+    detail = f"the driver has {told(driver)}, the device plugin found {_has(node)}"
+    return [Trouble(node=node, kind="layout", detail=detail, sure="likely", since=seen)]
 
 
 def _mode(node: Node) -> list[Trouble]:

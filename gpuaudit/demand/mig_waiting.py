@@ -8,6 +8,7 @@ from datetime import datetime
 from gpuaudit.cluster.nodes import Node
 from gpuaudit.cluster.snapshot import Snapshot
 from gpuaudit.cluster.workloads import Waiting
+from gpuaudit.demand.memory import once
 from gpuaudit.demand.mig_nodes import barred, grid_of, held, installed, offered
 from gpuaudit.knowledge import mig
 from gpuaudit.knowledge.mig import MigProfile
@@ -68,12 +69,20 @@ def _wait(snapshot: Snapshot, works: list[Waiting], profile: str, nodes: list[No
 
 
 def _free(snapshot: Snapshot, node: Node) -> Mapping[str, float]:
-    """Devices of the node that could be given out now."""
-    if node.ready is False or node.cordoned:
-        return {}
-    taken = held(snapshot, node)
-    left = {name: count - taken.get(name, 0.0) for name, count in offered(node).items()}
-    return {name: count for name, count in left.items() if count > 0}
+    """Return the devices of the node that could be given out now."""
+    return _free_by_node(snapshot).get(node.key, {})
+
+
+@once
+def _free_by_node(snapshot: Snapshot) -> Mapping[tuple[str, str], Mapping[str, float]]:
+    found = {}
+    for node in snapshot.gpu_nodes:
+        given = offered(node)
+        if given and node.ready is not False and not node.cordoned:
+            taken = held(snapshot, node)
+            left = {name: count - taken.get(name, 0.0) for name, count in given.items()}
+            found[node.key] = {name: count for name, count in left.items() if count > 0}
+    return found
 
 
 def _larger(snapshot: Snapshot, node: Node, wanted: MigProfile | None) -> Mapping[str, float]:
@@ -81,11 +90,10 @@ def _larger(snapshot: Snapshot, node: Node, wanted: MigProfile | None) -> Mappin
     grid = grid_of(node)
     if grid is None or wanted is None:
         return {}
-    rows = {name: mig.profile(grid, name) for name in _free(snapshot, node)}
     return {
         name: count
         for name, count in _free(snapshot, node).items()
-        if (row := rows[name]) and row.g >= wanted.g and _fits(wanted, row)
+        if (row := mig.profile(grid, name)) and row.g >= wanted.g and _fits(wanted, row)
     }
 
 
@@ -98,8 +106,8 @@ def _fits(wanted: MigProfile, row: MigProfile) -> bool:
 
 def _slots(snapshot: Snapshot, node: Node) -> float:
     grid = grid_of(node)
-    rows = {name: mig.profile(grid, name) if grid else None for name in offered(node)}
-    return sum(count * row.size for name, count in _free(snapshot, node).items() if (row := rows.get(name)))
+    free = _free(snapshot, node) if grid else {}
+    return sum(count * row.size for name, count in free.items() if grid and (row := mig.profile(grid, name)))
 
 
 def _any_row(profile: str) -> MigProfile | None:

@@ -86,11 +86,19 @@ class Programs(Entry, frozen=True):
     sources: tuple[str, ...]
 
 
+class Managed(Entry, frozen=True):
+    """Labels of nodes whose GPUs are cut by a setting of their pool, when it is made."""
+
+    pool_labels: tuple[str, ...]
+    sources: tuple[str, ...]
+
+
 class _File(Entry, frozen=True):
     compiled: str
     resource_prefix: str
     shared_suffix: str
     programs: Programs
+    managed: Managed
     bare_layouts: dict[str, str]
     sources: dict[str, str]
     disagreements: dict[str, str]
@@ -183,6 +191,11 @@ def stock_layouts(gpu: MigGpu) -> Mapping[str, Mapping[str, int]]:
 def programs() -> Programs:
     """Return what programs may make of several MIG devices."""
     return _file().programs
+
+
+def cut_by_pool(node_labels: Mapping[str, str]) -> bool:
+    """Whether the GPUs of a node with these labels can be cut by a new node pool alone."""
+    return any(label in node_labels for label in _file().managed.pool_labels)
 
 
 def bare_layouts() -> Mapping[str, str]:

@@ -37,12 +37,17 @@ def parse(text: str) -> Configs | None:
     return found
 
 
-def devices_of(parts: tuple[Part, ...], gpu: MigGpu, cards: int) -> Mapping[str, int]:
-    """Return the MIG devices that a layout makes on a node with so many cards of this GPU, by canonical profile."""
+def devices_of(parts: tuple[Part, ...], gpu: MigGpu, cards: int) -> Mapping[str, int] | None:
+    """Return the MIG devices that a layout makes on a node with so many cards of this GPU, by canonical profile.
+
+    None when a card is not covered: it stays as it is, whatever that is.
+    """
     total: dict[str, int] = {}
     for index in range(cards):
         part = next((one for one in parts if _covers(one, gpu, index)), None)
-        for name, count in (part.mig_devices if part and part.mig_enabled else {}).items():
+        if part is None:
+            return None
+        for name, count in (part.mig_devices if part.mig_enabled else {}).items():
             profile = mig.canonical(name) or name
             total[profile] = total.get(profile, 0) + count
     return total

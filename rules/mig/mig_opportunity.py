@@ -131,6 +131,8 @@ def _need(need: Measured) -> str:
 
 
 def _note(candidates: Candidates) -> str:
+    if any(mig.cut_by_pool(node.labels) for node in candidates.pool.nodes):
+        return "the provider cuts GPUs when a node pool is made: a new pool is needed; move one replica first"
     if candidates.cut.stock:
         return f"the stock layout {candidates.cut.stock} holds all of them; move one replica first"
     return "a layout of their own is needed; move one replica first"

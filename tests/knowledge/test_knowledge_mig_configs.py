@@ -30,7 +30,8 @@ mig-configs:
 def test_a_layout_is_what_it_makes_of_a_node() -> None:
     configs = mig_configs.parse(FILE)
     assert configs is not None
-    assert mig_configs.devices_of(configs["half"], A100, 8) == {"1g.5gb": 8, "2g.10gb": 4, "3g.20gb": 4}
+    assert mig_configs.devices_of(configs["half"], A100, 4) == {"1g.5gb": 8, "2g.10gb": 4, "3g.20gb": 4}
+    assert mig_configs.devices_of(configs["half"], A100, 8) is None  # nobody says what the other four are
     assert mig_configs.devices_of(configs["all-disabled"], A100, 8) == {}
 
 
