@@ -66,6 +66,15 @@ PrometheusCa = Annotated[
     Path | None,
     typer.Option("--prometheus-ca", metavar="FILE", help="The certificates to trust, PEM.", rich_help_panel=SOURCES),
 ]
+Nvml = Annotated[
+    bool | None,
+    typer.Option(
+        "--nvml/--no-nvml",
+        help="Add what this host's driver and network tell; default: if it is a node of the cluster. "
+        "Without any cluster: a report of this host.",
+        rich_help_panel=SOURCES,
+    ),
+]
 MaxTime = Annotated[
     str | None,
     typer.Option(

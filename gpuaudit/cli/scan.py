@@ -10,6 +10,7 @@ def scan(
     prometheus_match: options.PrometheusMatch = None,
     prometheus_header: options.PrometheusHeader = None,
     prometheus_ca: options.PrometheusCa = None,
+    nvml: options.Nvml = None,
     input: options.Input = None,
     window: options.Window = None,
     max_time: options.MaxTime = None,
@@ -39,7 +40,7 @@ def scan(
     from gpuaudit.cli.sources import snapshot_of
 
     flags = {name: value for name, value in locals().items() if name not in ("Run", "snapshot_of", "config")}
-    switches = {name: value or None for name, value in flags.items() if isinstance(value, bool)}
+    switches = {name: value or None for name, value in flags.items() if isinstance(value, bool) and name != "nvml"}
     run = Run(flags | switches, config)
     snapshot = snapshot_of(run.config, note=run.note, rescue=run.config.save)
     held, asked = snapshot.window_seconds / 86400, run.config.window.total_seconds() / 86400

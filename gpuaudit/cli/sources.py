@@ -29,7 +29,14 @@ def snapshot_of(config: "Config", *, note: Note, rescue: Path | None = None) -> 
         if config.input:
             from gpuaudit.collect.files import collect_files
 
-            return collect_files(config.input, now=config.now, window=config.window, progress=progress)
+            return collect_files(
+                config.input,
+                now=config.now,
+                window=config.window,
+                probe_namespace=config.probe_namespace,
+                nvml=bool(config.nvml),
+                progress=progress,
+            )
         from gpuaudit.collect.live import collect_live
 
         live = collect_live(config, progress=progress)

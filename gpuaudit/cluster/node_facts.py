@@ -8,6 +8,7 @@ from typing import Literal
 from gpuaudit.cluster.record import Instant, Record
 
 SCHEMA = "gpuaudit.node/v1"
+PART_SCHEMA = "gpuaudit.node-part/v1"
 
 
 class ProcessFacts(Record, frozen=True, kw_only=True):
@@ -223,4 +224,15 @@ class HostFacts(Record, frozen=True, kw_only=True):
     nvml: str | None = None
     gpus: tuple[GpuFacts, ...] = ()
     fabric: FabricFacts = FabricFacts()
+    host_processes: bool | None = None  # False = in a container: the driver tells of that container's processes alone
     notes: tuple[str, ...] = ()
+
+
+class NodePart(Record, frozen=True, kw_only=True):
+    """One line of a document that is too long for one: `data` of all parts together is base64 of gzip of it."""
+
+    schema: str = PART_SCHEMA
+    id: str
+    part: int  # from 1
+    parts: int
+    data: str

@@ -39,7 +39,7 @@ _METRIC_LINE = re.compile(  # name and labels, value, perhaps a timestamp and an
 _COMMENT = re.compile(rb"# (?:HELP|TYPE|UNIT|EOF)\b")
 _JSON_KINDS = (
     (FileKind.REPORT, re.compile(rb'\s*\{\s*"schema"\s*:\s*"gpuaudit\.report/')),
-    (FileKind.NODE, re.compile(rb'\s*\{\s*"schema"\s*:\s*"gpuaudit\.node/')),
+    (FileKind.NODE, re.compile(rb'\s*\{\s*"schema"\s*:\s*"gpuaudit\.node(?:-part)?/')),
     (FileKind.PROMETHEUS, re.compile(rb'\s*\{\s*"(?:status|data|resultType|result|isPartial)"\s*:')),
     (FileKind.PROMETHEUS, re.compile(rb'\s*\[\s*\{\s*"metric"\s*:')),
     (FileKind.KUBERNETES, re.compile(rb'\s*\{(?:(?s:.*?)[{,])?\s*"apiVersion"\s*:')),

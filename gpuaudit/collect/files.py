@@ -10,12 +10,15 @@ from gpuaudit.cluster.platform import Source, SourceStatus
 from gpuaudit.cluster.snapshot import Snapshot
 from gpuaudit.collect.assemble import Materials, assemble
 from gpuaudit.collect.file_kinds import FileKind, kind_of
+from gpuaudit.collect.host_sources import this_host, told_in_configmaps
 from gpuaudit.collect.input_files import InputFile, UnreadableError, find_files, read_head
 from gpuaudit.collect.intake import Intake
 from gpuaudit.collect.inventory import Inventory
 from gpuaudit.collect.metric_source import count_of
+from gpuaudit.collect.node_merge import Told
 from gpuaudit.collect.placing import Placed, place_inputs
 from gpuaudit.errors import UserError
+from gpuaudit.knowledge.probe import probe
 
 MAX_NAMED = 20
 LARGE_BYTES = 16 << 20
@@ -30,11 +33,14 @@ def collect_files(
     now: datetime | None,
     window: timedelta,
     cluster_name: str | None = None,
+    probe_namespace: str | None = None,
+    nvml: bool = False,
     progress: Progress | None = None,
 ) -> Snapshot:
     """Read the inputs into a snapshot; their order does not matter. `now` replaces the newest time inside them.
 
-    What cannot be read is named in the sources. UserError when nothing can be read.
+    With `nvml` this host's facts are added. What the probe published counts where it is of `probe_namespace` (None =
+    the usual one). What cannot be read is named in the sources. UserError when nothing can be read.
     """
     found = find_files([str(one) for one in inputs])
     intake = Intake(failed=list(found.unreadable))
@@ -46,10 +52,14 @@ def collect_files(
         _read(intake, file, kind, placed, progress)
     if not (stored or intake.anything or intake.empty):
         raise _nothing(intake)
-    if len(stored) == 1 and not intake.anything:
+    if len(stored) == 1 and not intake.anything and not nvml:
         return _as_it_is(stored[0][1], _failures(intake), now)
     inventories = {name: builder.finish() for name, builder in sorted(intake.builders.items())}
     alone = len(placed.names) == 1
+    told = _told(inventories, probe_namespace or probe().namespace)
+    nodes = [node for one in inventories.values() for node in one.nodes]
+    nodes += [node for one in placed.snapshots for node in one.nodes]
+    here = this_host(nvml, nodes, cluster=placed.names[0], now=datetime.now(UTC).replace(microsecond=0))
     materials = Materials(
         names=placed.names,
         inventories=tuple(inventories.values()),
@@ -58,12 +68,26 @@ def collect_files(
         metric_files=intake.metric_files,
         homes={} if alone else {file.name: placed.homes[file.path] for file, _ in others if file.path in placed.homes},
         remarks=intake.remarks,
-        hosts=tuple(intake.hosts),
         logs=tuple(intake.logs),
         log_files=intake.log_files,
-        sources=(*_listed(intake, inventories, stored=bool(stored)), *_stored(stored, placed), *_failures(intake)),
+        hosts=(*intake.hosts, *told, *here.told),
+        sources=(
+            *_listed(intake, inventories, stored=bool(stored)),
+            *_stored(stored, placed),
+            *_failures(intake),
+            *here.sources,
+        ),
     )
     return assemble(materials, now=now, read_at=datetime.now(UTC).replace(microsecond=0), window=window)
+
+
+def _told(inventories: Mapping[str, Inventory], namespace: str) -> list[Told]:
+    """Return what the probe published in ConfigMaps."""
+    return [
+        one
+        for cluster, inventory in inventories.items()
+        for one in told_in_configmaps(inventory.published, cluster, namespace=namespace)
+    ]
 
 
 def _kinds(files: Sequence[InputFile], intake: Intake) -> list[tuple[InputFile, FileKind]]:

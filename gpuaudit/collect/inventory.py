@@ -20,13 +20,15 @@ from gpuaudit.cluster.platform import (
     VolumeClaim,
 )
 from gpuaudit.cluster.workloads import ModelClient, Pod, Waiting, Workload
+from gpuaudit.collect.gather.published import Published
 
 
 @dataclass(frozen=True, kw_only=True)
 class Inventory:
     """Records under the names that Snapshot has for them, sorted by key; no time in it is later than `newest`.
 
-    `provides` are the facts (knowledge.facts) that the objects read give; `notes` are lines for a person about
+    `published` are documents of nodes, which are none of Snapshot's records; `provides` are the facts
+    (knowledge.facts) that the objects read give; `notes` are lines for a person about
     objects that were broken, doubled, or more than the bounds allow.
     """
 
@@ -49,6 +51,7 @@ class Inventory:
     custom_objects: tuple[CustomObject, ...] = ()
     systems: tuple[InstalledSystem, ...] = ()
     nccl_logs: tuple[NcclLog, ...] = ()
+    published: tuple[Published, ...] = ()
     provides: tuple[str, ...] = ()
     newest: datetime | None = None
     notes: tuple[str, ...] = ()

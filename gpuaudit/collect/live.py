@@ -9,6 +9,7 @@ import msgspec
 from gpuaudit.cluster.platform import Source
 from gpuaudit.cluster.snapshot import Snapshot
 from gpuaudit.collect.assemble import Materials, assemble
+from gpuaudit.collect.host_sources import Hosts, this_host, told_by_probes
 from gpuaudit.collect.inventory import Inventory
 from gpuaudit.collect.kubernetes.connection import Connection, connections
 from gpuaudit.collect.kubernetes.deadline import Deadline
@@ -35,29 +36,70 @@ def collect_live(config: Config, *, progress: Progress | None = None) -> Live:
     UserError when there is no cluster to read, or none could be read at all.
     """
     started = datetime.now(UTC).replace(microsecond=0)
-    found = connections(config.context, config.kubeconfig)
+    end = config.now or started
+    if config.nvml and not config.context and config.kubeconfig is None:
+        try:
+            found = connections((), None)
+        except UserError as error:
+            return Live(_alone(config, error, end), interrupted=False)
+    else:
+        found = connections(config.context, config.kubeconfig)
     whole = Deadline(config.max_time.total_seconds())
     readings = _readings(found, config, whole, progress)
-    alone = len(found) == 1
     inventories = [reading.builder.finish() for reading in readings]
-    told = [source_of(reading, one, alone=alone) for reading, one in zip(readings, inventories, strict=True)]
+    told = [source_of(one, two, alone=len(found) == 1) for one, two in zip(readings, inventories, strict=True)]
     if all(source.status == "failed" for source in told):
         raise _nothing(readings[0], told[0])
     kept, sources = _of_use(readings, inventories, told)
-    interrupted = any(reading.interrupted for reading in readings)
-    end = config.now or started
-    measured = Measured(interrupted=interrupted)
-    if not interrupted:
-        measured = measure(config, _audited(readings, kept), end=end, deadline=whole, progress=progress)
+    measured = Measured(interrupted=any(reading.interrupted for reading in readings))
+    hosts = Hosts()
+    if not measured.interrupted:
+        audited = _audited(readings, kept)
+        measured = measure(config, audited, end=end, deadline=whole, progress=progress)
+        hosts = _hosts(config, list(zip(audited, kept, strict=True)), end=end, deadline=whole, measured=measured)
     materials = Materials(
         names=tuple(sorted(cluster.name for one in kept for cluster in one.clusters)),
         inventories=kept,
-        sources=[*sources, *measured.sources],
+        sources=[*sources, *measured.sources, *hosts.sources],
         measured=measured.parts,
         since=measured.since,
+        hosts=hosts.told,
     )
     snapshot = assemble(materials, now=end, read_at=started, window=config.window)
     return Live(snapshot, interrupted=measured.interrupted)
+
+
+def _alone(config: Config, error: UserError, end: datetime) -> Snapshot:
+    """Return what this host tells, where there is no cluster to read. Raises the error when it tells of no GPU."""
+    hosts = this_host(True, (), cluster=None, now=end)
+    if not hosts.told:
+        why = hosts.sources[0].detail if hosts.sources else ""
+        raise UserError(f"{error.message}, and this host has no GPU to tell of: {why}", hint=error.hint)
+    absent = Source(name="kubernetes", status="absent", detail=f"{error.message}: this host alone is audited")
+    materials = Materials(names=(hosts.told[0].cluster,), sources=[absent], hosts=hosts.told)
+    return assemble(materials, now=end, read_at=end, window=config.window)
+
+
+def _hosts(
+    config: Config,
+    clusters: Sequence[tuple[Audited, Inventory]],
+    *,
+    end: datetime,
+    deadline: Deadline,
+    measured: Measured,
+) -> Hosts:
+    """Return what the clusters' probes and this host tell; after Ctrl-C nothing, and the measured part says so."""
+    ways = [(audited.connection, inventory) for audited, inventory in clusters]
+    nodes = [node for _, inventory in ways for node in inventory.nodes]
+    try:
+        found = told_by_probes(ways, deadline, namespace=config.probe_namespace, now=end)
+        home = ways[0][1].clusters[0].name if ways else None
+        here = this_host(config.nvml, nodes, cluster=home, now=end)
+    except KeyboardInterrupt:
+        deadline.stop()
+        measured.interrupted = True
+        return Hosts()
+    return Hosts((*found.told, *here.told), (*found.sources, *here.sources))
 
 
 def _audited(readings: Sequence[Reading], kept: Sequence[Inventory]) -> list[Audited]:

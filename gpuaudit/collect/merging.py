@@ -12,7 +12,9 @@ from gpuaudit.collect.inventory import Inventory
 _IDENTITY = ("cluster", "namespace", "api_group", "kind", "name", "system", "host")
 _OF_EVENTS = ("reason", "first")
 _RECORDS = tuple(
-    field.name for field in fields(Inventory) if field.name not in ("provides", "newest", "notes", "clusters")
+    field.name
+    for field in fields(Inventory)
+    if field.name not in ("published", "provides", "newest", "notes", "clusters")
 )
 _AT_ONE_TIME = ("waiting",)  # a state, not objects: only the newest input's counts
 _OLDEST = datetime.min.replace(tzinfo=UTC)

@@ -1,17 +1,26 @@
-"""Node documents (`gpuaudit.node/v1`) from text: one document, or one on each line as the probe logs them."""
+"""Node documents (`gpuaudit.node/v1`) from text: one document, or one on each line as the probe logs them.
 
+A document too long for a line comes in parts, which are joined whatever stands between them; parts of a document that
+the log's end or rotation has cut give none.
+"""
+
+import zlib
+from base64 import b64decode
 from typing import NamedTuple
 
 import msgspec
 
-from gpuaudit.cluster.node_facts import SCHEMA, HostFacts
+from gpuaudit.cluster.node_facts import PART_SCHEMA, SCHEMA, HostFacts, NodePart
 from gpuaudit.errors import UserError
+from gpuaudit.knowledge.probe import probe
 
 LARGEST_BYTES = 64 << 20
 MOST_LINES = 20_000
 MOST_GPUS = 64
 MOST_PORTS = 1024
 HINT = "make it with: gpuaudit node -o json > FILE"
+GZIP = 31  # zlib's window bits for gzip
+_PART = f'"schema":"{PART_SCHEMA}"'.encode()
 
 
 class Documents(NamedTuple):
@@ -40,14 +49,41 @@ def read_lines(content: bytes) -> Documents:
     """Return the documents among the lines of a log; lines that do not begin like one are no documents."""
     facts: list[HostFacts] = []
     reasons: list[str] = []
+    parts: dict[str, dict[int, NodePart]] = {}
     for line in content.splitlines()[-MOST_LINES:]:
         if not line.lstrip().startswith(b"{"):
             continue
         try:
-            facts.append(_document(line))
-        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+            if _PART in line[:64]:
+                facts += _joined(parts, msgspec.json.decode(line, type=NodePart))
+            else:
+                facts.append(_document(line))
+        except (msgspec.MsgspecError, ValueError, RecursionError, zlib.error) as error:
             reasons.append(str(error))
     return Documents(tuple(facts), len(reasons), " ".join(reasons[0].split())[:200] if reasons else "")
+
+
+def _joined(parts: dict[str, dict[int, NodePart]], part: NodePart) -> list[HostFacts]:
+    """Keep a part; return the document when it is the last one that was missing."""
+    limits = probe().limits
+    most = limits.document_bytes // limits.line_bytes
+    if not 1 <= part.part <= part.parts <= most or len(parts) > MOST_LINES:
+        raise ValueError("a part that its document cannot have")
+    known = parts.setdefault(part.id, {})
+    known[part.part] = part
+    if any(one.parts != part.parts for one in known.values()) or len(known) < part.parts:
+        return []
+    del parts[part.id]
+    return [_document(_unpacked("".join(known[number].data for number in sorted(known))))]
+
+
+def _unpacked(text: str) -> bytes:
+    """Return what was packed. ValueError for more than a document may be, or none at all."""
+    stream = zlib.decompressobj(GZIP)
+    content = stream.decompress(b64decode(text, validate=True), probe().limits.document_bytes)
+    if not stream.eof:
+        raise ValueError("its parts are no whole document, or a larger one than may be")
+    return content
 
 
 def _document(content: bytes) -> HostFacts:

@@ -19,10 +19,14 @@ MOST_NOTES = 3
 
 
 class Told(NamedTuple):
-    """A host's document and the cluster that it is taken to be of."""
+    """A host's document and the cluster that it is taken to be of.
+
+    `node` is where a probe ran, as the cluster says it: the document is of that node and no other, whatever it claims.
+    """
 
     facts: HostFacts
     cluster: str
+    node: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,9 +44,12 @@ def merge_hosts(
     """Return the nodes with the facts of their hosts; a host with GPUs that nobody lists becomes a node.
 
     Of several documents of one host the newest counts. Facts older than `max_age` are said to be stale, fill what is
-    unknown and override nothing.
+    unknown and override nothing. What a probe told of a node that is gone is left out.
     """
     known = {node.key: node for node in nodes}
+    listed = {key[0] for key, node in known.items() if node.listed}
+    gone = {(one.cluster, one.node) for one in told if one.node and one.cluster in listed} - known.keys()
+    told = [one for one in told if (one.cluster, one.node) not in gone]
     newest = _newest(_Finder(known.values()), told)
     added, fresh = [], []
     for key, facts in sorted(newest.items()):
@@ -55,7 +62,7 @@ def merge_hosts(
         known[key] = with_facts(known[key], facts, fresh=is_fresh)
         if is_fresh:
             fresh.append((key, facts))
-    source = _source(newest, fresh, added, len(told)) if told else None
+    source = _source(newest, fresh, added, len(told), sorted(key[1] for key in gone)) if told or gone else None
     return Merged(nodes=tuple(known[key] for key in sorted(known)), fresh=tuple(fresh), source=source)
 
 
@@ -71,7 +78,10 @@ class _Finder:
                 if card.uuid:
                     self._homes.setdefault(card.uuid, set()).add(node.key)
 
-    def find(self, facts: HostFacts, cluster: str) -> NodeKey:
+    def find(self, told: Told) -> NodeKey:
+        facts, cluster, node = told
+        if node:
+            return (cluster, node)
         homes = {key for gpu in facts.gpus if gpu.uuid for key in self._homes.get(gpu.uuid, ())}
         if len(homes) == 1:
             return next(iter(homes))
@@ -86,11 +96,11 @@ class _Finder:
 def _newest(finder: _Finder, told: Sequence[Told]) -> dict[NodeKey, HostFacts]:
     """Return the newest document of each host, whatever the order of the inputs."""
     found: dict[NodeKey, HostFacts] = {}
-    for facts, cluster in told:
-        key = finder.find(facts, cluster)
+    for one in told:
+        key = finder.find(one)
         other = found.get(key)
-        if other is None or _rank(facts) > _rank(other):
-            found[key] = facts
+        if other is None or _rank(one.facts) > _rank(other):
+            found[key] = one.facts
     return found
 
 
@@ -103,6 +113,7 @@ def _source(
     fresh: Sequence[tuple[NodeKey, HostFacts]],
     added: Sequence[str],
     documents: int,
+    gone: Sequence[str | None],
 ) -> Source:
     said = [count_of(len(newest), "host")]
     if documents > len(newest):
@@ -113,6 +124,9 @@ def _source(
         named = ", ".join(f"{name} of {when:%Y-%m-%d %H:%M} UTC" for name, when in stale[:NAMED])
         more = f" and {len(stale) - NAMED} more" if len(stale) > NAMED else ""
         said.append(f"stale, overriding nothing: {named}{more}")
+    if gone:
+        named = ", ".join(str(name) for name in gone[:NAMED]) + (", …" if len(gone) > NAMED else "")
+        said.append(f"of nodes that are gone, and left out: {named}")
     if added:
         named = ", ".join(added[:NAMED]) + (", …" if len(added) > NAMED else "")
         said.append(f"in no node list: {named}")

@@ -4,6 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+import msgspec
+
 from gpuaudit.cluster.node_facts import GpuFacts, HostFacts, InstanceFacts, ProcessFacts
 from gpuaudit.cluster.nodes import Card, Node, Span
 from gpuaudit.cluster.usage import (
@@ -40,15 +42,15 @@ def usage_of_hosts(
     by_uid = {pod.uid: pod for pod in pods if pod.uid}
     rows: list[Row] = []
     for key, facts in fresh:
-        if window.start <= facts.taken_at <= window.end:
-            cards = _cards(by_key[key], facts)
+        if window.start <= facts.taken_at:
+            cards = _cards(by_key[key], _of_all(facts))
             rows += [
                 row
                 for gpu, card in cards
                 if not gpu.lost and (key[0], _id(by_key[key], card)) not in measured
                 for row in _rows(by_key[key], card, gpu, by_uid)
             ]
-            _stamp(rows, facts.taken_at)
+            _stamp(rows, min(facts.taken_at, window.end))
     if not rows:
         return Usage()
     hourly = {name: [row[name] for row in rows] for name in ("cluster", "device", "owner", "hour", *HOURLY_VALUES)}
@@ -56,6 +58,14 @@ def usage_of_hosts(
 
     devices = pd.DataFrame(rows).drop(columns=["hour", *(n for n in HOURLY_VALUES if n not in DEVICE_VALUES)])
     return Usage(hourly=conform_hourly(hourly), devices=conform_devices(devices))
+
+
+def _of_all(facts: HostFacts) -> HostFacts:
+    """Return the facts without processes where the driver only told of some: the others' part would go to them."""
+    if facts.host_processes is not False:
+        return facts
+    gpus = tuple(msgspec.structs.replace(gpu, processes=None) for gpu in facts.gpus)
+    return msgspec.structs.replace(facts, gpus=gpus)
 
 
 def _cards(node: Node, facts: HostFacts) -> Iterator[tuple[GpuFacts, Card]]:

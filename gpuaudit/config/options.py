@@ -78,7 +78,8 @@ class Config(Record, frozen=True):
     prometheus_match: tuple[str, ...] = ()
     prometheus_header: tuple[str, ...] = ()
     prometheus_ca: Path | None = None
-    nvml: bool | None = None  # None = where this host has a driver
+    nvml: bool | None = None  # None = where this host is one of the cluster's nodes
+    probe_namespace: Text = "gpuaudit-probe"  # pods and ConfigMaps of the node probe are believed there only
     input: tuple[str, ...] = ()  # PATH or METRIC=FILE
     history: Path | None = None
     window: timedelta = timedelta(days=14)

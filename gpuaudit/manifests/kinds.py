@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from gpuaudit.errors import UserError
 from gpuaudit.manifests.checking import check
+from gpuaudit.manifests.probe import ProbeOptions, probe
 from gpuaudit.manifests.rbac import rbac
 
 
@@ -16,16 +17,16 @@ class Document:
     text: str
 
 
-KINDS: Mapping[str, Callable[[], str]] = {"rbac": rbac}
+KINDS: Mapping[str, Callable[[ProbeOptions], str]] = {"probe": probe, "rbac": lambda _: rbac()}
 
 
-def generate(kinds: Sequence[str]) -> tuple[Document, ...]:
+def generate(kinds: Sequence[str], options: ProbeOptions = ProbeOptions()) -> tuple[Document, ...]:  # noqa: B008 - frozen
     """Return the documents of these kinds, in the order asked for, each once. UserError for an unknown kind."""
     found = []
     for kind in dict.fromkeys(kinds):
         if kind not in KINDS:
             raise UserError(f"nothing is called {kind!r} to generate", hint=f"it can be: {', '.join(sorted(KINDS))}")
-        text = KINDS[kind]()
+        text = KINDS[kind](options)
         check(text, name=kind)
         found.append(Document(name=f"{kind}.yaml", text=text))
     return tuple(found)

@@ -14,6 +14,7 @@ from gpuaudit.collect.gather.facts import provided
 from gpuaudit.collect.gather.managed import note_provider_managed
 from gpuaudit.collect.gather.platform import cluster_record, events, notes, services, volume_claims
 from gpuaudit.collect.gather.pods import refold
+from gpuaudit.collect.gather.published import published
 from gpuaudit.collect.gather.state import Gathered, KeptTemplate
 from gpuaudit.collect.gather.tenant import tenant_nodes
 from gpuaudit.collect.gather.work import waiting, workloads
@@ -79,6 +80,7 @@ def inventory_of(state: Gathered) -> Inventory:
         volume_claims=volume_claims(state),
         custom_objects=tuple(state.kept.all_values("custom ", CustomObject)),
         events=events(state),
+        published=tuple(published(state)),
         provides=provided(state, records),
         newest=state.newest,
         notes=notes(state),

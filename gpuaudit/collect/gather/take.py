@@ -5,6 +5,7 @@ from collections.abc import Callable
 import msgspec
 
 from gpuaudit.collect.decode import Kind
+from gpuaudit.collect.gather.published import is_published, take_published
 from gpuaudit.collect.gather.state import Gathered, KeptEndpoints, KeptQueued, KeptTemplate, KeptWorkload
 from gpuaudit.collect.kubernetes_types import Meta, Object
 from gpuaudit.collect.kubernetes_types.apps import Controller, CronJob, Job
@@ -149,6 +150,9 @@ def _take_revision(state: Gathered, item: Object) -> None:
 
 def _take_config(state: Gathered, _kind: Kind, item: Object) -> None:
     table = "custom /ConfigMap"
+    if isinstance(item, ConfigMap) and is_published(item):
+        take_published(state, item)
+        return
     if not isinstance(item, ConfigMap) or not state.kept.wants(table, item.metadata):
         return
     record = settings_record(item, cluster=state.cluster)

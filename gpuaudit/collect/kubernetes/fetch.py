@@ -46,15 +46,25 @@ class Fetcher:
     refused: bool = False  # a 401 was seen: nobody else needs to ask
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
-    def get(self, path: str, query: Mapping[str, str] | None = None, *, accept: str = "application/json") -> bytearray:
-        """Return the body of a successful answer. Raises ApiError, one kind per what can be done about it."""
+    def get(
+        self,
+        path: str,
+        query: Mapping[str, str] | None = None,
+        *,
+        accept: str = "application/json",
+        most: int = MAX_BODY_BYTES,
+    ) -> bytearray:
+        """Return the body of a successful answer, `most` bytes of it.
+
+        Raises ApiError, one kind per what can be done about it.
+        """
         target = path + ("?" + urlencode(query) if query else "")
         for attempt in range(1, TRIES + 1):
             if self.refused:
                 raise UnauthorizedError("401 the server refused the credentials")
             if self.deadline.over:
                 raise OutOfTimeError("the time for collecting was over")
-            status, body, wait = self._ask(target, accept, attempt)
+            status, body, wait = self._ask(target, accept, attempt, most)
             if 200 <= status < 300:
                 return body
             if status == 401 and self._renewed():
@@ -75,13 +85,13 @@ class Fetcher:
             self.renewals += 1
             return self.connection.renew()
 
-    def _ask(self, target: str, accept: str, attempt: int) -> tuple[int, bytearray, float | None]:
+    def _ask(self, target: str, accept: str, attempt: int, most: int) -> tuple[int, bytearray, float | None]:
         """Return status (0 = the connection broke), body, and how long the server asks to wait."""
         from urllib3.exceptions import HTTPError, SSLError
 
         self._count(requests=1)
         try:
-            return self._once(target, accept)
+            return self._once(target, accept, most)
         except SSLError as error:
             raise UnreachableError(f"TLS to {self.connection.server} failed: {_line(error)}") from error
         except (HTTPError, OSError) as error:
@@ -92,7 +102,7 @@ class Fetcher:
                 raise meaning from error
             return 0, bytearray(), None
 
-    def _once(self, target: str, accept: str) -> tuple[int, bytearray, float | None]:
+    def _once(self, target: str, accept: str, most: int) -> tuple[int, bytearray, float | None]:
         from urllib3 import Timeout
 
         left = max(0.1, self.deadline.remaining)
@@ -107,20 +117,20 @@ class Fetcher:
             redirect=False,
         )
         try:
-            body = self._body(response)
+            body = self._body(response, most)
         except BaseException:
             response.close()  # an unread rest would block the pool
             raise
         response.release_conn()
         return response.status, body, _retry_after(response.headers.get("Retry-After"))
 
-    def _body(self, response: "BaseHTTPResponse") -> bytearray:
+    def _body(self, response: "BaseHTTPResponse", most: int) -> bytearray:
         """Read an answer as it comes: a body that trickles must not outlast the deadline."""
         chunks = bytearray()
         while chunk := response.read1(CHUNK_BYTES, decode_content=True):
             chunks += chunk
-            if len(chunks) > MAX_BODY_BYTES:
-                raise TooLargeError(f"an answer larger than {MAX_BODY_BYTES >> 20} MiB")
+            if len(chunks) > most:
+                raise TooLargeError(f"an answer larger than {most >> 20} MiB")
             if self.deadline.over:
                 raise OutOfTimeError("the time for collecting was over")
         self._count(size=len(chunks))
