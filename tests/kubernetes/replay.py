@@ -96,6 +96,8 @@ class Replay:
     change: Callable[[str, Answer], Answer] = lambda path, answer: answer
     aggregated: bool = True
     tokens: dict[str, str] = field(default_factory=dict)  # token → user, besides NAME-token
+    extra: dict[str, list[dict[str, Any]]] = field(default_factory=dict)  # plural → objects beside the recorded ones
+    logs: dict[tuple[str, str], bytes] = field(default_factory=dict)  # namespace and pod → what its container logged
 
     def kubeconfig(self, *users: str, namespace: str = "", cluster: str = "lab", **user: Any) -> Path:
         """A kubeconfig with a context per user, the first of them current."""
@@ -134,6 +136,8 @@ class Replay:
             return self._recorded("auditor", url.path, accept)
         if "/proxy/" in url.path:
             return status(503, "no endpoints available for service")
+        if url.path.startswith("/api/v1/namespaces/") and url.path.endswith("/log"):
+            return self._log(url.path.split("/"), query)
         known = index().get(f"{user} GET {url.path}?limit=500")
         if known and known["status"] != 200:
             return known["status"], known["headers"], capture(known["body"])
@@ -145,6 +149,13 @@ class Replay:
             if record and mark in accept and (self.aggregated or variant != " aggregated"):
                 return record["status"], record["headers"], capture(record["body"])
         return plain(404, "404 page not found")
+
+    def _log(self, parts: list[str], query: dict[str, str]) -> Answer:
+        content = self.logs.get((parts[4], parts[6]))
+        if content is None:
+            return status(404, f'pods "{parts[6]}" not found')
+        lines = content.splitlines(keepends=True)[-int(query["tailLines"]) :]
+        return 200, {"Content-Type": "text/plain"}, b"".join(lines)[: int(query["limitBytes"])]
 
     def _list(self, user: str, path: str, query: dict[str, str], accept: str) -> Answer:
         parts = path.strip("/").split("/")
@@ -164,10 +175,11 @@ class Replay:
             return plain(404, "404 page not found")
         if record["status"] != 200:
             return record["status"], record["headers"], capture(record["body"])
-        return 200, record["headers"], self._page(json.loads(capture(record["body"])), namespace, query, accept)
+        return 200, record["headers"], self._page(json.loads(capture(record["body"])), kind, namespace, query, accept)
 
-    def _page(self, whole: dict[str, Any], namespace: str, query: dict[str, str], accept: str) -> bytes:
-        items = [i for i in whole["items"] if namespace in ("", i["metadata"].get("namespace"))]
+    def _page(self, whole: dict[str, Any], kind: str, namespace: str, query: dict[str, str], accept: str) -> bytes:
+        items = [*whole["items"], *self.extra.get(kind, ())]
+        items = [i for i in items if namespace in ("", i["metadata"].get("namespace"))]
         if selector := query.get("labelSelector"):
             items = [i for i in items if selected(i["metadata"].get("labels", {}), selector)]
         if "as=PartialObjectMetadataList" in accept:
