@@ -203,7 +203,7 @@ class Handler(BaseHTTPRequestHandler):
     replay: Replay
 
     def do_GET(self) -> None:
-        self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        self.body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         if self.path.startswith("http"):  # as a proxy is asked
             url = urlsplit(self.path)
             self.path = url.path + (f"?{url.query}" if url.query else "")

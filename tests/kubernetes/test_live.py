@@ -331,7 +331,7 @@ def test_generate_prints_whole_documents(tmp_path: Path) -> None:
     assert run("generate", "rbac", "--dir", str(tmp_path / "d")).returncode == 0
     assert (tmp_path / "d" / "rbac.yaml").read_text() == done.stdout
     wrong = run("generate", "everything")
-    assert (wrong.returncode, wrong.stderr.splitlines()[1]) == (2, "hint: it can be: rbac")
+    assert (wrong.returncode, wrong.stderr.splitlines()[1]) == (2, "hint: it can be: probe, rbac")
 
 
 def test_an_unchanged_cluster_gives_the_same_snapshot(api: Replay) -> None:
