@@ -142,13 +142,6 @@ def test_values_that_no_header_promises_are_kept_as_numbers_or_dropped(
     assert gpu["clocks"]["limited_by"] == ["unknown bits 0x10000000000"]
 
 
-def test_the_drawing_shows_layout_and_topology(libraries: dict[str, Path], tmp_path: Path) -> None:
-    text = node(libraries, tmp_path, scenarios.a100x8_mixed(), "-o", "terminal")
-    assert "2g.20gb" in text
-    assert "NVLINK" in text
-    assert "\x1b" not in text
-
-
 def test_without_a_driver_there_are_no_gpus_a_note_and_exit_0(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "gpuaudit", "node", "-o", "json"],

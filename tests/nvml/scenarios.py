@@ -58,13 +58,13 @@ def gpu(index: int, name: str, memory: int, **facts: object) -> list[str]:
     return [f"gpu{index}.{key} {value}" for key, value in (known | facts).items()]
 
 
-def profiles(index: int) -> list[str]:
-    """Return the lines of an A100-80GB's GPU instance profiles."""
+def profiles(index: int, remaining: dict[int, int] | None = None) -> list[str]:
+    """Return the lines of an A100-80GB's GPU instance profiles; `remaining` by profile id."""
     lines = []
     for number, (ident, slices, instances, sm, megabytes, name, places) in A100_PROFILES.items():
         lines.append(f"gpu{index}.profile{number} {ident} {slices} {instances} {sm} {megabytes} {name}")
         lines.append(f"gpu{index}.placements{ident} {places}")
-        lines.append(f"gpu{index}.remaining{ident} 0")
+        lines.append(f"gpu{index}.remaining{ident} {(remaining or {}).get(ident, 0)}")
     return lines
 
 
@@ -94,7 +94,7 @@ def a100x8_mixed() -> str:
     for index in range(8):
         partitioned = index < 2
         lines += gpu(index, "NVIDIA A100-SXM4-80GB", 81920, mig_mode="1 1" if partitioned else "0 0")
-        lines += profiles(index)
+        lines += profiles(index, {19: 6, 14: 2, 9: 1} if index == 1 else None)
         for link in range(12):
             lines += [f"gpu{index}.nvlink{link} 1", f"gpu{index}.nvlink_remote{link} 00000000:C{link % 6}:00.0"]
         lines.append(f"gpu{index}.nvlink_version 3")
