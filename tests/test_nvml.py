@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,24 +11,15 @@ import pytest
 
 from gpuaudit.collect.nvml.processes import container_of
 from tests.nvml import scenarios
+from tests.nvml.library import folder_of
 
 ROOT = Path(__file__).parents[1]
 POD = "1234abcd-0000-1111-2222-333344445555"
-SOURCE = Path(__file__).parent / "nvml" / "standin.c"
 
 
 @pytest.fixture(scope="session")
-def libraries(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    compiler = shutil.which("cc") or shutil.which("gcc")
-    if compiler is None:
-        pytest.skip("no C compiler here to build the NVML stand-in")
-    built = {}
-    for name, flags in (("new", []), ("old", ["-DOLD_DRIVER"])):
-        folder = tmp_path_factory.mktemp(f"nvml-{name}")
-        command = [compiler, "-shared", "-fPIC", "-O1", "-w", *flags, "-o", folder / "libnvidia-ml.so.1", SOURCE]
-        subprocess.run(command, check=True)
-        built[name] = folder
-    return built
+def libraries() -> dict[str, Path]:
+    return {"new": folder_of(), "old": folder_of(("-DOLD_DRIVER",))}
 
 
 def node(libraries: dict[str, Path], tmp_path: Path, scenario: str, *options: str, driver: str = "new") -> Any:
