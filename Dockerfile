@@ -20,7 +20,7 @@ RUN python3 -m venv /opt/wheel \
 FROM build AS probe-files
 RUN python3 -m venv --without-pip /opt/gpuaudit \
  && /opt/wheel/bin/pip --python /opt/gpuaudit/bin/python3 install --quiet --no-cache-dir --no-compile -c constraints.txt \
-    typer msgspec nvidia-ml-py kubernetes rich \
+    typer msgspec nvidia-ml-py rich \
  && /opt/wheel/bin/pip --python /opt/gpuaudit/bin/python3 install --quiet --no-cache-dir --no-compile --no-deps /dist/*.whl
 
 FROM build AS files

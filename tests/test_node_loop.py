@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,8 +13,7 @@ from typing import Any
 import pytest
 
 from gpuaudit.cluster.node_facts import HostFacts
-from gpuaudit.collect.kubernetes.connection import connections
-from gpuaudit.collect.kubernetes.publishing import publish
+from gpuaudit.collect.kubernetes.publishing import Account, own_account, publish
 from gpuaudit.collect.node_documents import read_documents
 from gpuaudit.errors import UserError
 from gpuaudit.report.node_lines import node_lines
@@ -67,12 +67,17 @@ def test_the_configmap_is_applied_and_owned_by_the_pod(tmp_path: Path, monkeypat
         handler.reply((201, {"Content-Type": "application/json"}, handler.body))
 
     with replay_server(tmp_path) as api:
-        (connection,) = connections((), api.kubeconfig("auditor"))
+        account = Account(api.url, tmp_path)
+        (tmp_path / "token").write_text("auditor-token\n")
         api.faults.append(Fault("/api/v1/namespaces/gpuaudit-probe/configmaps", act=take))
-        publish(connection, FACTS, node_lines(FACTS))
+        publish(account, FACTS, node_lines(FACTS))
+        (tmp_path / "token").write_text("limited-token\n")  # the kubelet renews it
         api.faults[0] = Fault("/api/v1/namespaces/gpuaudit-probe/configmaps", answer=status(403, "may not"))
         with pytest.raises(UserError, match="403"):
-            publish(connection, FACTS, node_lines(FACTS))
+            publish(account, FACTS, node_lines(FACTS))
+        assert [user for user, _, _ in api.asked] == ["auditor", "limited"]
+    with pytest.raises(UserError, match="not reached"):
+        publish(account, FACTS, node_lines(FACTS))
     ((method, path, kind, tree),) = asked
     assert (method, kind) == ("PATCH", "application/apply-patch+yaml")
     assert path == (
@@ -87,7 +92,29 @@ def test_outside_the_probes_pod_nothing_is_published(tmp_path: Path, monkeypatch
     for name in PLACE:
         monkeypatch.delenv(name, raising=False)
     with replay_server(tmp_path) as api:
-        (connection,) = connections((), api.kubeconfig("auditor"))
         with pytest.raises(UserError, match="outside"):
-            publish(connection, FACTS, node_lines(FACTS))
+            publish(Account(api.url, tmp_path), FACTS, node_lines(FACTS))
         assert api.asked == []
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    with pytest.raises(UserError, match="no service account"):
+        own_account()
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl makes the certificate")
+def test_only_the_clusters_own_certificate_is_trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in PLACE.items():
+        monkeypatch.setenv(name, value)
+    key, certificate = tmp_path / "key.pem", tmp_path / "ca.crt"
+    subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]
+    made = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", *subject]
+    subprocess.run([*made, "-keyout", str(key), "-out", str(certificate)], check=True, capture_output=True)
+    (tmp_path / "token").write_text("auditor-token")
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "token").write_text("auditor-token")
+    with replay_server(tmp_path, certificate=(certificate, key)) as api:
+        api.faults.append(Fault("/api/v1/namespaces", act=lambda handler: handler.reply((200, {}, b"{}"))))
+        publish(Account(api.url, tmp_path), FACTS, node_lines(FACTS))
+        with pytest.raises(UserError, match="certificate"):
+            publish(Account(api.url, other), FACTS, node_lines(FACTS))
+        assert len(api.asked) == 1

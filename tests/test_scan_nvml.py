@@ -47,7 +47,7 @@ def test_without_a_cluster_there_is_a_report_of_this_host(tmp_path: Path) -> Non
     assert sources(found)["kubernetes"]["status"] == "absent"
     assert sources(found)["node facts"]["status"] == "ok"
     assert found["findings"] == []  # a moment confirms nothing
-    assert found["bill"]["unpriced_nodes"]
+    assert found["bill"]["monthly"] is None  # what it costs is not known, and nothing is
     screen = scan("--nvml", env=env)
     assert screen.returncode == 0
     assert "8 GPUs" in screen.stdout

@@ -3,8 +3,9 @@
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
+from functools import partial
 
 from gpuaudit.cluster.node_facts import HostFacts
 from gpuaudit.errors import UserError
@@ -39,10 +40,8 @@ def repeat(read: Callable[[], HostFacts], *, every: timedelta, configmap: bool) 
         stop.wait(every.total_seconds())
 
 
-def _publisher() -> Callable[..., None]:
+def _publisher() -> Callable[[HostFacts, Sequence[str]], None]:
     """Return what publishes, with the pod's own service account."""
-    from gpuaudit.collect.kubernetes.connection import connections
-    from gpuaudit.collect.kubernetes.publishing import publish
+    from gpuaudit.collect.kubernetes.publishing import own_account, publish
 
-    (connection,) = connections((), None)
-    return lambda facts, lines: publish(connection, facts, lines)
+    return partial(publish, own_account())

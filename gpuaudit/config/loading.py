@@ -16,6 +16,7 @@ from gpuaudit.config.durations import PATTERN, parse_duration
 from gpuaudit.config.options import Calendar, Config, Exempt, Ignore, Ownership, Peak, Role
 from gpuaudit.config.selectors import Selector
 from gpuaudit.errors import UserError
+from gpuaudit.knowledge.probe import probe
 
 ENVIRONMENT_PREFIX = "GPUAUDIT_"
 FLAG_FIELDS = {"rules": "rule_dirs", "ignore": "ignore_rules"}  # where a flag and a table share a name
@@ -90,6 +91,8 @@ def _environment_layer(environ: Mapping[str, str]) -> dict[str, Any]:
     for key in sorted(environ):
         name = key.removeprefix(ENVIRONMENT_PREFIX).lower()
         if not key.startswith(ENVIRONMENT_PREFIX) or name == "config" or not environ[key]:
+            continue
+        if key in probe().environment:
             continue
         if name not in flags:
             raise UserError(f"unknown environment variable {key}", hint=_close(name, flags, ENVIRONMENT_PREFIX))

@@ -34,6 +34,7 @@ class Probe(Entry, frozen=True):
     container: str
     configmap_prefix: str
     configmap_key: str
+    environment: tuple[str, ...]
     gpu_nodes: tuple[NodeLabel, ...]
     limits: Limits
 

@@ -3,27 +3,43 @@
 By server-side apply under a field manager of its own; the pod owns it, so that it goes with the pod.
 """
 
+import json
 import os
+import ssl
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.error import HTTPError
 from urllib.parse import quote
-
-import msgspec
+from urllib.request import HTTPSHandler, ProxyHandler, Request, build_opener
 
 from gpuaudit.cluster.node_facts import HostFacts
-from gpuaudit.collect.kubernetes.connection import Connection
 from gpuaudit.errors import UserError
 from gpuaudit.knowledge.probe import probe
-
-if TYPE_CHECKING:
-    from urllib3 import BaseHTTPResponse
 
 POD_NAME, POD_UID, POD_NAMESPACE = "GPUAUDIT_POD_NAME", "GPUAUDIT_POD_UID", "GPUAUDIT_POD_NAMESPACE"  # downward API
 MANAGER = "gpuaudit-probe"
 SECONDS = 20.0
 
 
-def publish(connection: Connection, facts: HostFacts, lines: Sequence[str]) -> None:
+class Account(NamedTuple):
+    """The API server as a pod reaches it, and the folder of its service account; the token in it is renewed."""
+
+    base: str
+    folder: Path
+
+
+def own_account() -> Account:
+    """Return this pod's account. UserError outside a pod that has one."""
+    from gpuaudit.collect.kubernetes.connection import SERVICE_ACCOUNT
+
+    host, port = os.environ.get("KUBERNETES_SERVICE_HOST", ""), os.environ.get("KUBERNETES_SERVICE_PORT", "443")
+    if not host or not (SERVICE_ACCOUNT / "token").is_file():
+        raise UserError("no service account here to publish with", hint="apply what prints: gpuaudit generate probe")
+    return Account(f"https://{f'[{host}]' if ':' in host else host}:{port}", SERVICE_ACCOUNT)
+
+
+def publish(account: Account, facts: HostFacts, lines: Sequence[str]) -> None:
     """Apply the ConfigMap of this pod's node. UserError when that is refused, or the pod does not know itself."""
     name, uid, namespace = (os.environ.get(key, "") for key in (POD_NAME, POD_UID, POD_NAMESPACE))
     if not (facts.node and name and uid and namespace):
@@ -31,11 +47,7 @@ def publish(connection: Connection, facts: HostFacts, lines: Sequence[str]) -> N
     text = "\n".join(lines)
     if len(text) > probe().limits.configmap_bytes:
         raise UserError(f"the facts take {len(text):,} bytes: too many for a ConfigMap", hint="read the pod's log")
-    tree = configmap(facts.node, text, namespace=namespace, pod=(name, uid))
-    response = _patch(connection, tree)
-    if response.status not in (200, 201):
-        reason = bytes(response.data[:300]).decode("utf-8", "replace")
-        raise UserError(f"{response.status} {' '.join(reason.split())}", hint="give the probe its Role")
+    _apply(account, configmap(facts.node, text, namespace=namespace, pod=(name, uid)))
 
 
 def configmap(node: str, text: str, *, namespace: str, pod: tuple[str, str]) -> dict[str, Any]:
@@ -54,21 +66,24 @@ def configmap(node: str, text: str, *, namespace: str, pod: tuple[str, str]) -> 
     }
 
 
-def _patch(connection: Connection, tree: dict[str, Any]) -> "BaseHTTPResponse":
-    from urllib3.exceptions import HTTPError
-
+def _apply(account: Account, tree: dict[str, Any]) -> None:
+    """Send a server-side apply, by the standard library alone: the probe's image shall be small."""
     meta = tree["metadata"]
     path = f"/api/v1/namespaces/{quote(meta['namespace'], safe='')}/configmaps/{quote(meta['name'], safe='')}"
-    headers = {"Content-Type": "application/apply-patch+yaml", "Accept": "application/json", "User-Agent": "gpuaudit"}
     try:
-        response: BaseHTTPResponse = connection.pool.request(
-            "PATCH",
-            f"{connection.base}{path}?fieldManager={MANAGER}&force=true",
-            body=msgspec.json.encode(tree),
-            headers=headers | connection.credentials(),
-            timeout=SECONDS,
-            retries=False,
+        token = (account.folder / "token").read_text(encoding="utf-8").strip()
+        request = Request(  # noqa: S310 - the API server's own address
+            f"{account.base}{path}?fieldManager={MANAGER}&force=true",
+            data=json.dumps(tree).encode(),
+            headers={"Content-Type": "application/apply-patch+yaml", "Authorization": f"Bearer {token}"},
+            method="PATCH",
         )
-    except (HTTPError, OSError) as error:
-        raise UserError(f"the API server was not reached: {type(error).__name__}", hint="it is tried again") from error
-    return response
+        certificates = account.folder / "ca.crt"
+        trust = ssl.create_default_context(cafile=str(certificates) if certificates.is_file() else None)
+        with build_opener(ProxyHandler({}), HTTPSHandler(context=trust)).open(request, timeout=SECONDS):
+            return
+    except HTTPError as error:
+        reason = " ".join(error.read(300).decode("utf-8", "replace").split())
+        raise UserError(f"{error.code} {reason}", hint="give the probe its Role") from error
+    except (OSError, ValueError) as error:
+        raise UserError(f"the API server was not reached: {error}"[:200], hint="it is tried again") from error

@@ -1,0 +1,54 @@
+"""Hold memory on GPU 0 and keep it busy for some seconds, by the CUDA driver alone: `python -m tests.nvml.load 20`."""
+
+import ctypes
+import sys
+import time
+
+MEMORY_MIB = 2048
+BLOCKS, THREADS = 1024, 256
+# a kernel that spins until the clock has gone on by 2^28 cycles: about a seventh of a second
+PTX = b"""
+.version 6.0
+.target sm_60
+.address_size 64
+.visible .entry spin()
+{
+    .reg .pred %p<2>;
+    .reg .b64 %rd<4>;
+    mov.u64 %rd1, %clock64;
+again:
+    mov.u64 %rd2, %clock64;
+    sub.u64 %rd3, %rd2, %rd1;
+    setp.lt.u64 %p1, %rd3, 268435456;
+    @%p1 bra again;
+    ret;
+}
+\x00"""
+
+
+def main() -> None:
+    seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 10.0
+    cuda = ctypes.CDLL("libcuda.so.1")
+
+    def call(name: str, *arguments: object) -> None:
+        code = getattr(cuda, name)(*arguments)
+        if code:
+            raise SystemExit(f"{name} answers {code}")
+
+    device, context = ctypes.c_int(), ctypes.c_void_p()
+    module, kernel, held = ctypes.c_void_p(), ctypes.c_void_p(), ctypes.c_uint64()
+    call("cuInit", 0)
+    call("cuDeviceGet", ctypes.byref(device), 0)
+    call("cuDevicePrimaryCtxRetain", ctypes.byref(context), device)
+    call("cuCtxSetCurrent", context)
+    call("cuMemAlloc_v2", ctypes.byref(held), ctypes.c_size_t(MEMORY_MIB << 20))
+    call("cuModuleLoadData", ctypes.byref(module), PTX)
+    call("cuModuleGetFunction", ctypes.byref(kernel), module, b"spin")
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        call("cuLaunchKernel", kernel, BLOCKS, 1, 1, THREADS, 1, 1, 0, None, None, None)
+        call("cuCtxSynchronize")
+
+
+if __name__ == "__main__":
+    main()
