@@ -72,7 +72,9 @@ def test_serials_only_when_asked_for(libraries: dict[str, Path], tmp_path: Path)
 
 
 def test_health_of_an_h100(libraries: dict[str, Path], tmp_path: Path) -> None:
-    (gpu,) = node(libraries, tmp_path, scenarios.h100_mig_off())["gpus"]
+    facts = node(libraries, tmp_path, scenarios.h100_mig_off())
+    (gpu,) = facts["gpus"]
+    assert facts["confidential_compute"] is True
     assert (gpu["mig_current"], gpu["instances"], gpu["profiles"]) == (False, [], [])
     assert gpu["clocks"]["limited_by"] == ["HwSlowdown", "SwThermalSlowdown"]
     assert gpu["faults"]["remap_failure"] is True
@@ -122,6 +124,19 @@ def test_a_vgpu_says_so(libraries: dict[str, Path], tmp_path: Path) -> None:
     (gpu,) = node(libraries, tmp_path, scenarios.vgpu())["gpus"]
     assert gpu["virtualization"] == "vgpu"
     assert gpu["power"]["draw_watts"] is None
+
+
+def test_a_hypervisor_says_how_many_vgpus_it_lends(libraries: dict[str, Path], tmp_path: Path) -> None:
+    (gpu,) = node(libraries, tmp_path, scenarios.hypervisor())["gpus"]
+    assert (gpu["virtualization"], gpu["vgpus"]) == ("host_vgpu", 3)
+
+
+@pytest.mark.parametrize("driver", ["new", "old"])
+def test_what_one_function_of_several_tells_is_not_called_unknown(
+    libraries: dict[str, Path], tmp_path: Path, driver: str
+) -> None:
+    gpu = node(libraries, tmp_path, scenarios.a100x8_mixed(), driver=driver)["gpus"][0]
+    assert not {"memory_used_mib", "clocks.limited_by"} & set(gpu["unknown"])
 
 
 def test_values_that_no_header_promises_are_kept_as_numbers_or_dropped(

@@ -157,6 +157,7 @@ class GpuFacts(Record, frozen=True, kw_only=True):
     peers: dict[str, str] = {}  # index of the other GPU → NVLINK, PIX, PXB, PHB, NODE, SYS
     nics: dict[str, str] = {}  # interface → PIX, PXB, PHB, NODE, SYS
     virtualization: str | None = None
+    vgpus: int | None = None  # virtual GPUs that are active on it, on a hypervisor
     unknown: dict[str, str] = {}  # field → why
 
 
@@ -222,6 +223,7 @@ class HostFacts(Record, frozen=True, kw_only=True):
     driver: str | None = None
     cuda: str | None = None
     nvml: str | None = None
+    confidential_compute: bool | None = None  # on: guests' memory on the GPUs is encrypted
     gpus: tuple[GpuFacts, ...] = ()
     fabric: FabricFacts = FabricFacts()
     host_processes: bool | None = None  # False = in a container: the driver tells of that container's processes alone

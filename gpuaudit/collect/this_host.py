@@ -32,6 +32,7 @@ def read_host(
         driver=nvml.driver,
         cuda=nvml.cuda,
         nvml=nvml.nvml,
+        confidential_compute=nvml.confidential_compute,
         gpus=near(nvml.gpus, fabric, root),
         fabric=fabric,
         host_processes=_host_processes(),

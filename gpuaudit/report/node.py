@@ -32,6 +32,7 @@ def render_terminal(facts: HostFacts, screen: Screen) -> str:
     """Return the drawing."""
     canvas = Canvas(screen)
     driver = f"driver {facts.driver} · CUDA {facts.cuda or 'unknown'}" if facts.driver else "no NVIDIA driver"
+    driver += " · confidential computing" if facts.confidential_compute else ""
     host: list[Piece] = [(facts.node or facts.host, "bold cyan"), f"   {driver}"]
     canvas.columns(host, f"{facts.taken_at:%Y-%m-%d %H:%M} UTC")
     for gpu in facts.gpus:

@@ -109,7 +109,7 @@ def a100x8_mixed() -> str:
 def h100_mig_off() -> str:
     """One H100 whose clocks are held down by heat and whose rows could not be remapped."""
     facts = {"throttle": 0x20 | 0x8, "remapped": "3 1 0 1", "pcie_width": 8, "pcie_max_width": 16, "ecc_errors11": 4}
-    return "\n".join([*head(1), *gpu(0, "NVIDIA H100 80GB HBM3", 81559, **facts), ""])
+    return "\n".join([*head(1), "confidential 1", *gpu(0, "NVIDIA H100 80GB HBM3", 81559, **facts), ""])
 
 
 def lost() -> str:
@@ -152,3 +152,8 @@ def strange() -> str:
         "capability": "99.9",
     }
     return "\n".join([*head(1), *gpu(0, "NVIDIA Future", 81920, **facts), ""])
+
+
+def hypervisor() -> str:
+    """A host that lends vGPUs: three of them are active on its GPU."""
+    return "\n".join([*head(1), *gpu(0, "NVIDIA L40S", 46068, virtualization=3, vgpus=3), ""])

@@ -95,6 +95,9 @@ int nvmlDeviceGetHandleByIndex_v2(u32 i, handle *out) {
     return c;
 }
 
+typedef struct { u32 environment, feature, tools; } confidential;
+int nvmlSystemGetConfComputeState(confidential *out) { int c; const char *t = look(&c, "confidential"); if (t) { memset(out, 0, sizeof *out); out->feature = atoi(t); } return c; }
+
 WORD(nvmlDeviceGetUUID, "uuid") WORD(nvmlDeviceGetName, "name") WORD(nvmlDeviceGetSerial, "serial") WORD(nvmlDeviceGetVbiosVersion, "vbios")
 U32(nvmlDeviceGetArchitecture, "architecture") U32(nvmlDeviceGetPerformanceState, "pstate") U32(nvmlDeviceGetPersistenceMode, "persistence")
 U32(nvmlDeviceGetComputeMode, "compute_mode") U32(nvmlDeviceGetPowerUsage, "power") U32(nvmlDeviceGetEnforcedPowerLimit, "power_limit")
@@ -144,6 +147,12 @@ int nvmlDeviceGetRetiredPages(handle h, int cause, u32 *count, u64 *pages) {
     int c = number(h, f, &n); if (c) return c;
     if (pages) for (u64 i = 0; i < n; i++) pages[i] = i;
     *count = n; return OK;
+}
+
+int nvmlDeviceGetActiveVgpus(handle h, u32 *count, u32 *out) {
+    u64 n; int c = number(h, "vgpus", &n); if (c) return c;
+    int small = *count < n; for (u64 i = 0; out && i < n && i < *count; i++) out[i] = 100 + i;
+    *count = n; return small ? SMALL : OK;
 }
 
 typedef struct { u64 time; union { double d; u32 u; u64 ull; } value; } sample;

@@ -33,6 +33,15 @@ class Asking:
             self.unknown[field] = f"{function}: {error}"[:200]
         return None
 
+    def first(self, field: str, *calls: tuple[Any, ...]) -> Any:
+        """Return what the first of several functions (name, arguments) says that the driver has and allows."""
+        for function, *args in calls:
+            value = self.fact(field, function, *args)
+            if value is not None:
+                self.unknown.pop(field, None)
+                return value
+        return None
+
     def _refused(self, field: str, error: Any) -> None:
         code = getattr(error, "value", None)
         if code == self.nvml.NVML_ERROR_GPU_IS_LOST:

@@ -14,9 +14,8 @@ MIB = 1 << 20
 def read_gpu(asking: Asking, index: int, handle: Any, *, serials: bool) -> GpuFacts:
     """Read all facts of one GPU; what is refused is named in `unknown`."""
     fact = asking.fact
-    memory = fact("memory_used_mib", "nvmlDeviceGetMemoryInfo", handle, asking.nvml.nvmlMemory_v2) or fact(
-        "memory_used_mib", "nvmlDeviceGetMemoryInfo", handle
-    )
+    newest = ("nvmlDeviceGetMemoryInfo", handle, asking.nvml.nvmlMemory_v2)
+    memory = asking.first("memory_used_mib", newest, ("nvmlDeviceGetMemoryInfo", handle))
     busy = fact("utilization", "nvmlDeviceGetUtilizationRates", handle)
     mig = fact("mig_current", "nvmlDeviceGetMigMode", handle)
     state, clique = fabric_of(asking, handle)
@@ -62,6 +61,7 @@ def read_gpu(asking: Asking, index: int, handle: Any, *, serials: bool) -> GpuFa
             handle,
             read=_namer(asking, "NVML_GPU_VIRTUALIZATION_MODE_"),
         ),
+        vgpus=fact("vgpus", "nvmlDeviceGetActiveVgpus", handle, read=len),
         lost=asking.lost,
         unknown=dict(sorted(asking.unknown.items())),
     )
@@ -104,9 +104,8 @@ def _power(asking: Asking, handle: Any) -> PowerFacts:
 def _clocks(asking: Asking, handle: Any) -> ClockFacts:
     nvml = asking.nvml
     sm, memory = nvml.NVML_CLOCK_SM, nvml.NVML_CLOCK_MEM
-    reasons = asking.fact("clocks.limited_by", "nvmlDeviceGetCurrentClocksEventReasons", handle)
-    if reasons is None:
-        reasons = asking.fact("clocks.limited_by", "nvmlDeviceGetCurrentClocksThrottleReasons", handle)
+    names = ("nvmlDeviceGetCurrentClocksEventReasons", "nvmlDeviceGetCurrentClocksThrottleReasons")
+    reasons = asking.first("clocks.limited_by", *((name, handle) for name in names))
     return ClockFacts(
         sm_mhz=asking.fact("clocks.sm_mhz", "nvmlDeviceGetClockInfo", handle, sm),
         memory_mhz=asking.fact("clocks.memory_mhz", "nvmlDeviceGetClockInfo", handle, memory),

@@ -15,6 +15,7 @@ class NvmlFacts(Record, frozen=True, kw_only=True):
     driver: str | None = None
     cuda: str | None = None
     nvml: str | None = None
+    confidential_compute: bool | None = None
     gpus: tuple[GpuFacts, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -51,6 +52,9 @@ def _read(asking: Asking, *, serials: bool) -> NvmlFacts:
         driver=asking.fact("driver", "nvmlSystemGetDriverVersion", read=str),
         cuda=None if cuda is None else f"{cuda // 1000}.{cuda % 1000 // 10}",
         nvml=asking.fact("nvml", "nvmlSystemGetNVMLVersion", read=str),
+        confidential_compute=asking.fact(
+            "cc", "nvmlSystemGetConfComputeState", read=lambda state: bool(state.ccFeature)
+        ),
         gpus=tuple(peers(asking, gpus, handles)),
         notes=tuple(notes),
     )
