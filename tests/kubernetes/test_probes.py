@@ -244,4 +244,3 @@ def test_real_placements_win_over_the_tables(api: Replay) -> None:
 def test_a_tenant_is_not_troubled_by_what_it_may_not_see(api: Replay) -> None:
     found = live(api, "limited", namespace=(TENANT,))
     assert not any(source.name == "node probe" for source in found.sources)
-
