@@ -30,7 +30,7 @@ def test_training_nodes_know_their_topology_and_fabric(demo: Snapshot) -> None:
 
 def test_the_driver_names_the_lost_gpu(demo: Snapshot) -> None:
     lost = [card for node in pool(demo, "train-h100") for card in node.cards if card.state == "lost"]
-    assert [(card.index, card.faults) for card in lost] == [(5, ("GPU is lost", "xid 79"))]
+    assert [(card.index, card.faults) for card in lost] == [(5, ("gpu lost", "xid 79"))]
 
 
 def test_mig_devices_sit_where_the_driver_put_them(demo: Snapshot) -> None:

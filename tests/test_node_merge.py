@@ -29,6 +29,7 @@ from gpuaudit.collect.node_documents import read_documents
 from gpuaudit.collect.node_merge import Told, merge_hosts
 from gpuaudit.collect.process_shares import shares
 from gpuaudit.errors import UserError
+from gpuaudit.knowledge.faults import fault_class
 from gpuaudit.report.node import render_json
 from tests.captures import NOW, UTIL, collect, listed, node, pod, series, source, write
 
@@ -112,7 +113,7 @@ def test_the_driver_says_which_card_is_lost():
     facts = host("a", gpu(0, uuid=None, name=None, lost=True), gpu(1), gpu(2))
     (found,) = merged([Node(cluster="prod", name="a", cards=cards)], facts).nodes
     assert [card.state for card in found.cards] == ["lost", "ok", "ok"]
-    assert found.cards[0].faults == ("GPU is lost",)
+    assert found.cards[0].faults == ("gpu lost",)
     healthy = host("a", gpu(0), gpu(1), gpu(2))
     (found,) = merged([Node(cluster="prod", name="a", cards=cards)], healthy).nodes
     assert [card.state for card in found.cards] == ["ok", "ok", "lost"]  # withdrawn by Kubernetes all the same
@@ -332,3 +333,24 @@ def test_time_slices_of_pods_are_rows_of_their_workloads(tmp_path):
     assert by_owner["one"]["samples"] == pytest.approx(0.75)
     assert by_owner["two"]["memory_max_mib"] == pytest.approx(3000)
     assert bool(by_owner["one"]["shared"])
+
+
+def test_faults_are_those_that_rules_know(tmp_path):
+    broken = gpu(0, uuid="GPU-a-0", faults=MemoryFaults(remap_failure=True, volatile_uncorrected=2))
+    mended = gpu(
+        1, uuid="GPU-a-1", faults=MemoryFaults(remap_failure=False, remap_pending=True, volatile_uncorrected=2)
+    )
+    old = gpu(2, uuid="GPU-a-2", faults=MemoryFaults(retirement_pending=True, volatile_uncorrected=1))
+    well = gpu(3, uuid="GPU-a-3", faults=MemoryFaults(remap_failure=False, volatile_uncorrected=0))
+    write(tmp_path, nodes=listed(node("a", gpus=4)), facts=render_json(host("a", broken, mended, old, well)))
+    taken = collect(tmp_path)
+    faults = [card.faults for card in taken.nodes[0].cards]
+    assert faults == [
+        ("row remap failure",),
+        ("row remap pending",),
+        ("page retirement pending", "uncorrected ECC error"),
+        (),
+    ]
+    classes = [sorted({fault_class(fault) for fault in row}) for row in faults]
+    assert classes == [["replace"], ["watch"], ["broken", "watch"], []]
+    assert "gpu_errors" in taken.facts

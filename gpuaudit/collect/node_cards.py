@@ -168,13 +168,15 @@ def _faults(gpu: GpuFacts) -> Iterator[str]:
     """Yield what is broken, not what is merely slow."""
     faults = gpu.faults
     if gpu.lost:
-        yield "GPU is lost"
+        yield "gpu lost"
     if faults.remap_failure:
         yield "row remap failure"
-    if faults.volatile_uncorrected:
-        yield "uncorrected ECC errors"
+    if faults.remap_pending:
+        yield "row remap pending"
     if faults.retirement_pending:
         yield "page retirement pending"
+    if faults.volatile_uncorrected and faults.remap_failure is None:  # where rows are remapped, it was mended
+        yield "uncorrected ECC error"
     down = sum(link.active is False for link in gpu.nvlinks)
     if down and down < len(gpu.nvlinks):
         yield f"{down} of {len(gpu.nvlinks)} NVLinks down"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from gpuaudit.cluster.node_facts import HostFacts
+from gpuaudit.cluster.node_facts import HostFacts, MemoryFaults
 from gpuaudit.cluster.nodes import Node
 from gpuaudit.cluster.platform import Source
 from gpuaudit.collect.hosts import HostIndex, NodeKey
@@ -136,6 +136,8 @@ def _source(
     provides = []
     if any(facts.driver for _, facts in fresh):
         provides += ["driver_versions", "node_facts"]
+    if any(gpu.lost or gpu.faults != MemoryFaults() for _, facts in fresh for gpu in facts.gpus):
+        provides.append("gpu_errors")
     if any(facts.fabric.ports for _, facts in fresh):
         provides.append("node_network")
     ports = (port for _, facts in fresh for port in facts.fabric.ports if port.kind == "roce")
