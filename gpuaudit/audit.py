@@ -20,6 +20,7 @@ from gpuaudit.plan.owners import Owners, with_owners
 from gpuaudit.plan.pricebook import PriceBook
 from gpuaudit.plan.release import plan_release
 from gpuaudit.plan.release_part import plan_part
+from gpuaudit.plan.served_part import served_part
 from gpuaudit.plan.utilization import observed_ratio, utilization
 from gpuaudit.rule import Rule, Severity
 from gpuaudit.stack import stack_part
@@ -59,7 +60,7 @@ def audit(snapshot: Snapshot, rules: Mapping[str, Rule], config: Config, book: P
         ),
         utilization=utilization(snapshot, tenures, shares, money, bucket=demand.bucket, owner_of=owners.of),
         bill=bill_part(money),
-        serving=[],
+        serving=served_part(snapshot, tenures, shares, money),
         answers=[],
         actions=actions(
             snapshot,

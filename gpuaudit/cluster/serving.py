@@ -15,7 +15,7 @@ class Served(Record, frozen=True, kw_only=True):
     engine: str  # key of the engines in knowledge metrics: vllm, triton ...
     model: str  # as the engine names it; "" = it does not say
     source: str = ""
-    pods: int | None = None  # that told of it, over the window
+    pods: int | None = None  # that told of it in the newest hour
     first: Instant | None = None
     last: Instant | None = None
     days: float | None = None  # observed, in days of 24 h; None = a single point in time
@@ -36,7 +36,10 @@ class Served(Record, frozen=True, kw_only=True):
     preemptions: float | None = None
     prefix_hits: float | None = None  # tokens or requests, as `prefix_queries`
     prefix_queries: float | None = None
-    kv_peaks: tuple[float, ...] = ()  # largest use of any pod's KV cache on each observed day, oldest first
+    kv_max: float | None = None  # largest use of any pod's KV cache over the window, 0-1
+    kv_peaks: tuple[
+        float, ...
+    ] = ()  # the same of each day that was observed, oldest first; of other days with its next
     kv_blocks: float | None = None  # GPU blocks of the KV cache, of the pod that has the fewest
     kv_block_tokens: float | None = None
     kv_tokens: float | None = None  # size of the KV cache where it is told in tokens, of the pod that has the least
@@ -51,7 +54,7 @@ class Served(Record, frozen=True, kw_only=True):
     @property
     def kv_peak(self) -> float | None:
         """Largest use of any pod's KV cache over the window, 0-1."""
-        return max(self.kv_peaks, default=None)
+        return max(self.kv_peaks, default=self.kv_max)
 
     @property
     def error_ratio(self) -> float | None:

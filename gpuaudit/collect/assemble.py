@@ -8,6 +8,7 @@ from gpuaudit import __version__
 from gpuaudit.cluster.nccl import NcclLog
 from gpuaudit.cluster.nodes import Cluster, Node, Span
 from gpuaudit.cluster.platform import Metric, Source
+from gpuaudit.cluster.serving import Served
 from gpuaudit.cluster.snapshot import Snapshot
 from gpuaudit.cluster.usage import NOBODY, UNKNOWN_OWNER, Usage
 from gpuaudit.cluster.workloads import Workload
@@ -87,6 +88,7 @@ def assemble(materials: Materials, *, now: datetime | None, read_at: datetime, w
         workloads=workloads,
         nccl_logs=logs,
         metrics=_metrics(materials, part),
+        served=_served(materials, part),
         sources=tuple(sorted(sources, key=lambda one: (one.name, one.cluster or "", one.detail))),
         join_ratio=_join_ratio(materials, part),
         usage=usage,
@@ -113,7 +115,7 @@ def _window(materials: Materials, taken_at: datetime, newest: datetime, length: 
     if materials.since is not None:
         starts.append(max(taken_at - length, materials.since))
     extent = materials.samples.extent()
-    history = any(one.sampled and one.first and one.last and one.first < one.last for one in materials.samples)
+    history = any(one.chunks and one.first and one.last and one.first < one.last for one in materials.samples)
     if extent and history:
         starts.append(max(_before(min(newest, taken_at), length), at(extent[0])))
     earlier = [start for start in starts if start < taken_at]
@@ -163,6 +165,16 @@ def _workloads(listed: Sequence[Workload], usage: Usage) -> tuple[Workload, ...]
 def _metrics(materials: Materials, part: MetricsPart) -> tuple[Metric, ...]:
     every = [*(metric for one in materials.snapshots for metric in one.metrics), *part.metrics]
     found = {(metric.source, metric.name): metric for metric in every}
+    return tuple(found[key] for key in sorted(found))
+
+
+def _served(materials: Materials, part: MetricsPart) -> tuple[Served, ...]:
+    """Return what engines told; of a key in several inputs, what was told over the longest time."""
+    found: dict[tuple[str, str, str, str], Served] = {}
+    for one in (*(row for snapshot in materials.snapshots for row in snapshot.served), *part.served):
+        before = found.get(one.key)
+        if before is None or (one.days or 0.0) >= (before.days or 0.0):
+            found[one.key] = one
     return tuple(found[key] for key in sorted(found))
 
 

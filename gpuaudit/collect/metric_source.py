@@ -5,11 +5,12 @@ from datetime import timedelta
 
 from gpuaudit.cluster.platform import Source, SourceStatus
 from gpuaudit.collect.metrics.parts import MetricsPart
-from gpuaudit.knowledge import fabric, metrics, series
+from gpuaudit.knowledge import engines, fabric, metrics, series
 
 MIN_JOIN = 0.9  # of the device series: fewer hosts or pods that the API server knows, and they are of another cluster
 MIN_HISTORY = timedelta(hours=24)
 NAME = "metrics"
+_ENGINES = {"engine": "engine_metrics", "server": "engine_metrics", "gateway": "gateway_metrics"}
 
 
 def foreign(part: MetricsPart) -> bool:
@@ -48,9 +49,12 @@ def count_of(number: int, what: str) -> str:
 
 def facts_of(part: MetricsPart) -> tuple[str, ...]:
     """Return the names of the facts (knowledge.facts) that the metrics give."""
-    found = facts_of_names(metric.name for metric in part.metrics if metric.series) - {"network_metrics"}
+    found = facts_of_names(metric.name for metric in part.metrics if metric.series)
+    found -= {"network_metrics", *_ENGINES.values()}
     if part.ports:  # of hosts that are listed, not only of any
         found.add("network_metrics")
+    known = engines.engines()
+    found |= {_ENGINES[known[one.engine].kind] for one in part.served if one.engine in known}
     if (part.usage.devices["metric"] != "").any():
         found.add("utilization")
     if part.attributed:
@@ -62,9 +66,8 @@ def facts_of(part: MetricsPart) -> tuple[str, ...]:
 
 def facts_of_names(names: Iterable[str]) -> set[str]:
     """Return the facts that series of these metrics give, whatever they say."""
-    engines = {name for engine in metrics.engines().values() for name in engine.detect}
     watched = {series.facts().owner.pod.metric: "pod_history"}
-    watched |= dict.fromkeys(engines, "engine_metrics")
+    watched |= {name: _ENGINES[kind] for name, kind in engines.detecting().items()}
     watched |= dict.fromkeys(fabric.port_metrics(), "network_metrics")
     watched |= {row.name: row.field for row in metrics.LADDER}
     fields = metrics.device_fields()

@@ -1,4 +1,4 @@
-"""Metric names: DCGM's, the ladder of activity, label dialects, serving engines, kube-state-metrics, node_exporter."""
+"""Metric names: DCGM's, the ladder of activity, label dialects, kube-state-metrics, node_exporter."""
 
 import re
 from collections.abc import Mapping
@@ -103,36 +103,6 @@ class Blank(Entry, frozen=True):
     source: str
 
 
-class Engine(Entry, frozen=True):
-    """What a serving engine exports. An empty signal = that engine does not export it."""
-
-    detect: tuple[str, ...]  # series that together give it away; empty = it exports nothing
-    prefix: str
-    endpoint: str
-    source: str
-    system: str  # key of systems.toml
-    request_duration: tuple[str, ...] = ()
-    ttft: tuple[str, ...] = ()
-    itl: tuple[str, ...] = ()
-    tokens_generated: tuple[str, ...] = ()
-    tokens_prompt: tuple[str, ...] = ()
-    tokens_per_second_gauge: tuple[str, ...] = ()
-    queue_depth: tuple[str, ...] = ()
-    running: tuple[str, ...] = ()
-    queue_time: tuple[str, ...] = ()
-    kv_cache_usage: tuple[str, ...] = ()
-    prefix_cache_hits: tuple[str, ...] = ()
-    prefix_cache_queries: tuple[str, ...] = ()
-    cache_hit_rate_gauge: tuple[str, ...] = ()
-    requests_total: tuple[str, ...] = ()
-    requests_error: tuple[str, ...] = ()
-    gpu_util: tuple[str, ...] = ()
-    gpu_memory: tuple[str, ...] = ()
-    preemptions: tuple[str, ...] = ()
-    labels: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
-
-
 class KubeStateMetrics(Entry, frozen=True):
     """Names of kube-state-metrics."""
 
@@ -172,7 +142,6 @@ class _File(Entry, frozen=True):
     labels: Labels
     exporter: Exporter
     blank: Blank
-    engine: dict[str, Engine]
     kube_state_metrics: KubeStateMetrics
     node_exporter: NodeExporter
 
@@ -227,11 +196,6 @@ def blank_numbers() -> frozenset[float]:
 def blank_texts() -> tuple[str, ...]:
     """Return the texts that exporters print in place of a value."""
     return _file().blank.texts
-
-
-def engines() -> Mapping[str, Engine]:
-    """Return the serving engines by name."""
-    return _file().engine
 
 
 def kube_state_metrics() -> KubeStateMetrics:

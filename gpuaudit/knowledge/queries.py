@@ -7,7 +7,7 @@ from typing import Literal
 
 from gpuaudit.knowledge.reading import Entry, read_toml
 
-Kind = Literal["hourly", "window", "now", "daily", "owners"]
+Kind = Literal["hourly", "window", "now", "daily", "owners", "engine"]
 
 
 class Limits(Entry, frozen=True):
@@ -34,13 +34,14 @@ class Expression(Entry, frozen=True):
 
 
 class Query(Entry, frozen=True):
-    """A template: an expression about a field of the usage tables, or about a metric."""
+    """A template: an expression about a field of the usage tables, about a metric, or about signals of engines."""
 
     name: str
     expression: str
     field: str = ""
     statistic: str = ""
     metric: str = ""
+    signals: tuple[str, ...] = ()  # of engines (see knowledge.engines) instead of a field or metric
     recorded: str = ""  # a recording rule that holds the hourly value already
 
 

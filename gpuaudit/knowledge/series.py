@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from functools import cache
 
-from gpuaudit.knowledge import fabric, metrics
+from gpuaudit.knowledge import engines, fabric, metrics
 from gpuaudit.knowledge.reading import Entry, read_toml
 
 
@@ -114,22 +114,12 @@ def ratios() -> frozenset[str]:
 def known() -> frozenset[str]:
     """Return every metric name worth counting: devices', engines' and kube-state-metrics'."""
     owner = facts().owner
-    names = {row.name for row in metrics.dcgm_metrics()} | set(sampled()) | set(_engine_names())
+    names = {row.name for row in metrics.dcgm_metrics()} | set(sampled()) | set(engines.by_name()) | set(engines.detecting())
     names |= {owner.pod.metric, *(parent.metric for parent in owner.parents.values())}
     names |= {re.split(r"[{(]", name)[0] for name in metrics.kube_state_metrics().needed}
     network = metrics.node_exporter()
     links = {*network.infiniband_link, *network.infiniband_traffic, *network.infiniband_errors}
     return frozenset(names | links | fabric.port_metrics())
-
-
-def _engine_names() -> Iterator[str]:
-    """Yield the names that serving engines export, histograms under the name of their count."""
-    for engine in metrics.engines().values():
-        for signal in (engine.request_duration, engine.ttft, engine.itl, engine.queue_time):
-            yield from (f"{name}_count" for name in signal)
-        yield from engine.detect
-        for signal in (engine.queue_depth, engine.running, engine.kv_cache_usage, engine.requests_total):
-            yield from signal
 
 
 @cache

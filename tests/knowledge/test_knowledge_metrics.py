@@ -85,28 +85,6 @@ def test_numbers_that_are_numbers(value: float) -> None:
     assert not metrics.is_blank(value)
 
 
-def test_engines_are_complete() -> None:
-    engines = metrics.engines()
-    assert set(engines) >= {
-        "vllm",
-        "nim",
-        "tgi",
-        "triton",
-        "sglang",
-        "trtllm",
-        "dynamo",
-        "ray_serve",
-        "kserve",
-        "llamacpp",
-    }
-    for name, engine in engines.items():
-        assert engine.source in metrics.sources(), name
-        assert systems.by_key(engine.system) is not None, name
-        assert engine.detect or name == "ollama"
-        if engine.prefix:
-            assert engine.detect[0].startswith(engine.prefix), name
-
-
 def test_table_sources_resolve() -> None:
     tags = {
         metrics.labels().source,
@@ -130,13 +108,3 @@ def test_recorded_expositions_hold_known_names() -> None:
     labels = metrics.labels()
     known = {key for name in metrics.Labels.__struct_fields__ for key in getattr(labels, name)}
     assert {"gpu", "UUID", "modelName", "Hostname", "pci_bus_id", "device"} <= keys & known
-
-
-def test_a_recorded_engine_is_recognised() -> None:
-    folder = SHARED / "recordings" / "inference-metrics"
-    if not folder.is_dir():
-        pytest.skip("no recordings beside this checkout")
-    names = set(re.findall(r"^([a-z_:]+)", (folder / "kubeai__vllm-metrics.txt").read_text(), re.MULTILINE))
-    found = {key for key, engine in metrics.engines().items() if engine.detect and set(engine.detect) <= names}
-    assert found == {"vllm"}
-    assert any(name in names for name in metrics.engines()["vllm"].kv_cache_usage)

@@ -9,7 +9,10 @@ import numpy as np
 
 from gpuaudit.cluster.nodes import Card, Interface, Node, Span
 from gpuaudit.cluster.platform import Metric
+from gpuaudit.cluster.serving import Served
 from gpuaudit.cluster.usage import UNKNOWN_OWNER, Usage, conform_devices, conform_hourly
+from gpuaudit.collect.engines.samples import served
+from gpuaudit.collect.engines.whose import Whose
 from gpuaudit.collect.metrics.exposition import NO_TIME
 from gpuaudit.collect.metrics.identity import ClusterOf, Device, Holder, Holders, Places, is_device
 from gpuaudit.collect.metrics.mig_share import share
@@ -38,6 +41,7 @@ class MetricsPart:
     heard: Mapping[NodeKey, Span] = field(default_factory=dict)
     ports: Mapping[NodeKey, tuple[Interface, ...]] = field(default_factory=dict)
     metrics: tuple[Metric, ...] = ()
+    served: tuple[Served, ...] = ()
     attributed: bool = False
     history: bool = False
     join_ratio: float | None = None
@@ -77,6 +81,7 @@ def metrics_part(
         heard=host_spans(placed, now=now),
         ports=ports(store, listed_place(nodes, places.cluster)),
         metrics=inventory(store, made.intervals()),
+        served=served(store, Whose(cluster_of, owners, workloads=workloads), window=window, source="metrics"),
         attributed=bool(len(usage.devices)) and bool((usage.devices["owner"] != UNKNOWN_OWNER).any()),
         history=bool(usage.devices["interval_seconds"].notna().any()),
         join_ratio=join_ratio(placed, holders, owners, places),
@@ -101,6 +106,7 @@ def combined(parts: Sequence[MetricsPart]) -> MetricsPart:
         heard={key: value for part in parts for key, value in part.heard.items()},
         ports={key: value for part in parts for key, value in part.ports.items()},
         metrics=tuple(metric for part in parts for metric in part.metrics),
+        served=tuple(sorted((one for part in parts for one in part.served), key=lambda one: one.key)),
         attributed=any(part.attributed for part in parts),
         history=any(part.history for part in parts),
         join_ratio=min(ratios, default=None),

@@ -10,11 +10,12 @@ import numpy as np
 
 from gpuaudit.collect.metrics.answers import read_answer
 from gpuaudit.collect.metrics.exposition import NO_TIME, Tally, read_text
-from gpuaudit.knowledge import fabric, metrics, series
+from gpuaudit.knowledge import engines, fabric, metrics, series
 
 COMPACT_BLOCKS = 64  # about 64 MiB of text
 MAX_SAMPLES = 150_000_000  # about 1.8 GB
 MAX_SERIES = 1_000_000
+HOUR_MS = 3_600_000
 SPACING_SERIES = 200  # enough to know the typical spacing
 
 Numbers = np.ndarray[Any, Any]
@@ -25,6 +26,7 @@ class Series:
     """One series of one source. Metrics of the usage tables keep every sample, the others count and their last one.
 
     `grown` is by how much a counter of a port has grown, resets undone; None unless it was seen twice.
+    Those of serving engines keep what tells their rise and their load.
 
     `chunks` are (times in ms, values in the metric's own unit); gaps are not in them, order is as it was read.
     """
@@ -79,6 +81,8 @@ class Series:
             self.value = float(values[newest])
         if self.sampled:
             self.chunks.append((times, compacted(self.name, values)))
+        elif self.name in engines.by_name():
+            self.chunks.append(thinned(self.name, times, values))
 
     def _grow(self, times: Numbers, values: Numbers) -> None:
         """Add what a counter has grown by. Samples that are older than those before tell nothing."""
@@ -114,6 +118,20 @@ def is_virtual(name: str, labels: dict[str, str]) -> bool:
     known = fabric.fabric()
     device = labels.get(known.metrics.device_label, "")
     return name in fabric.port_metrics() and bool(fabric.pattern(known.ports.virtual_interfaces).match(device))
+
+
+def thinned(name: str, times: Numbers, values: Numbers) -> tuple[Numbers, Numbers]:
+    """Return what tells an engine's series: gauges whole, of counters each hour's ends and where they began anew."""
+    order = np.argsort(times, kind="stable")
+    times, values = times[order], values[order]
+    if all(one.form not in ("counter", "histogram") for one in engines.by_name()[name]):
+        return times, values
+    hours = times // HOUR_MS
+    ends = (np.diff(hours, append=hours[-1] + 1) != 0) | (np.diff(hours, prepend=hours[0] - 1) != 0)
+    falls = np.flatnonzero(np.diff(values) < 0)
+    ends[falls] = True
+    ends[falls + 1] = True
+    return times[ends], values[ends]
 
 
 class SampleStore:
@@ -220,4 +238,4 @@ class _Reading:
     def _compact(self) -> None:
         for one in self._touched.values():
             one.compact()
-        self._store.samples = sum(one.count for one in self._store if one.sampled)
+        self._store.samples = sum(len(times) for one in self._store for times, _ in one.chunks)

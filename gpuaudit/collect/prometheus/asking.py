@@ -129,7 +129,14 @@ class Asker:
 
     def labels(self, selector: str, start: int, end: int) -> frozenset[str]:
         """Return the label names that series of a selector have."""
-        body = self._ask("/api/v1/labels", {"match[]": selector, "start": _seconds(start), "end": _seconds(end)})
+        return self._listed("/api/v1/labels", selector, start, end)
+
+    def names(self, selector: str, start: int, end: int) -> frozenset[str]:
+        """Return the metric names that series of a selector have."""
+        return self._listed("/api/v1/label/__name__/values", selector, start, end)
+
+    def _listed(self, path: str, selector: str, start: int, end: int) -> frozenset[str]:
+        body = self._ask(path, {"match[]": selector, "start": _seconds(start), "end": _seconds(end)})
         try:
             return frozenset(msgspec.json.decode(body, type=_Listed).data)
         except msgspec.DecodeError as error:

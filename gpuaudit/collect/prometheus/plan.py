@@ -107,6 +107,11 @@ class Plan:
         self._chunk_hours = chunk_hours
         self._recorded = frozenset(recorded)
 
+    @property
+    def matchers(self) -> tuple[str, ...]:
+        """Return the matchers that all queries carry."""
+        return self._dialect.matchers
+
     def pieces(self) -> list[Piece]:
         """Return the pieces of the window, the newest first."""
         return list(self._hours.pieces(self._chunk_hours))
@@ -150,9 +155,9 @@ class Plan:
         """Return the text of a template for a range."""
         form, matchers = queries.expression(query), [*self._dialect.matchers, *([part] if part else [])]
         if query.recorded and query.recorded in self._recorded and range_ms == HOUR_MS:
-            return f"max by ({', '.join(self._dialect.ids)}) ({_selector(query.recorded, matchers)})"
+            return f"max by ({', '.join(self._dialect.ids)}) ({selector(query.recorded, matchers)})"
         names = {
-            "series": _selector(query.metric or metric_of(query.field), matchers),
+            "series": selector(query.metric or metric_of(query.field), matchers),
             "names": query.metric,
             "matchers": "".join(f",{one}" for one in matchers),
             "range": duration(range_ms),
@@ -167,7 +172,7 @@ class Plan:
     def raw(self, metric: str, labels: Mapping[str, str], range_ms: int) -> str:
         """Return the text that reads the raw samples of the series with these labels."""
         named = [f"{name}={_quoted(value)}" for name, value in sorted(labels.items())]
-        return f"{_selector(metric, [*self._dialect.matchers, *named])}[{duration(range_ms)}]"
+        return f"{selector(metric, [*self._dialect.matchers, *named])}[{duration(range_ms)}]"
 
     def _owner_parts(self, query: Query) -> dict[str, str]:
         facts, clusters = series.facts(), series.facts().cluster
@@ -179,10 +184,10 @@ class Plan:
         keys = ", ".join((*clusters, row.namespace, row.name))
         pod_keys = ", ".join((*clusters, facts.owner.pod.namespace, facts.owner.pod.name))
         kind = next((kind for kind, parent in facts.owner.parents.items() if parent is row), "")
-        pods = _plain(_selector(facts.owner.pod.metric, [*self._dialect.matchers, f'owner_kind="{kind}"']), "pod")
+        pods = _plain(selector(facts.owner.pod.metric, [*self._dialect.matchers, f'owner_kind="{kind}"']), "pod")
         owned = f'label_replace({pods} and on ({pod_keys}) {self._held()}, "{row.name}", "$1", "owner_name", "(.+)")'
         return found | {
-            "series": _plain(_selector(row.metric, self._dialect.matchers), row.name),
+            "series": _plain(selector(row.metric, self._dialect.matchers), row.name),
             "owner": f"{keys}, {row.owner_kind}, {row.owner_name}",
             "pod_keys": pod_keys,
             "parent_keys": keys,
@@ -194,7 +199,7 @@ class Plan:
         """Return the expression of the pods that hold a GPU, under the label names of kube-state-metrics."""
         known = metrics.labels()
         names = ", ".join(name for name in (*series.facts().cluster, *known.pod, *known.namespace))
-        return _plain(f"count by ({names}) ({_selector(self._dialect.holding, self._dialect.matchers)})", "pod")
+        return _plain(f"count by ({names}) ({selector(self._dialect.holding, self._dialect.matchers)})", "pod")
 
 
 def _plain(expression: str, name: str) -> str:
@@ -237,5 +242,6 @@ def _quoted(value: str) -> str:
     return f'"{escaped}"'
 
 
-def _selector(metric: str, matching: Sequence[str]) -> str:
+def selector(metric: str, matching: Sequence[str]) -> str:
+    """Return a metric with its matchers."""
     return f"{metric}{{{','.join(matching)}}}" if matching else metric

@@ -103,6 +103,15 @@ class Inquiry:
                 found.setdefault(tuple(sorted(row.metric.items())), []).append((times, values))
         return [_over_days(dict(labels), parts, self.source) for labels, parts in found.items()]
 
+    def rows(self, wanted: Sequence[tuple[T, Question]], what: str) -> Iterator[tuple[T, Piece, list[Row]]]:
+        """Yield the rows of each question, and which piece of it they are about; nothing where none came."""
+
+        def work(item: tuple[T, Question]) -> list[tuple[T, Piece, list[Row]]]:
+            return [(item[0], question.piece, rows) for question, rows in self._answered(item[1])]
+
+        for found in self._do(work, wanted, what):
+            yield from found
+
     def counted(self, query: Query) -> dict[str, int]:
         """Return series by metric, of the inventory."""
         rows = [row for _, rows in self._answered(self.plan.now(query)) for row in rows]
@@ -124,7 +133,7 @@ class Inquiry:
         metric, name = query.metric or metric_of(query.field), "" if query.statistic == "count" else query.field
         for answer in answers(self.asker, question):
             if isinstance(answer, QueryError):
-                self._note(answer, question.piece if essential else None)
+                self.note(answer, question.piece if essential else None)
             else:
                 found.append(read(answer[1], self.sets, metric, name=name if query.field else ""))
         return found
@@ -132,11 +141,12 @@ class Inquiry:
     def _answered(self, question: Question) -> Iterable[tuple[Question, list[Row]]]:
         for answer in answers(self.asker, question):
             if isinstance(answer, QueryError):
-                self._note(answer, None)
+                self.note(answer)
             else:
                 yield answer
 
-    def _note(self, error: QueryError, piece: Piece | None) -> None:
+    def note(self, error: QueryError, piece: Piece | None = None) -> None:
+        """Note what went wrong, and the hours that an essential question got no answer about."""
         with self._lock:
             text = str(error) or type(error).__name__
             self.troubles[text] = self.troubles.get(text, 0) + 1

@@ -18,6 +18,7 @@ from gpuaudit.collect.metrics.seen import at, cards, host_spans
 from gpuaudit.collect.metrics.store import Series
 from gpuaudit.collect.metrics.timeline import spacing
 from gpuaudit.collect.prometheus.asking import HOUR_MS, Asker
+from gpuaudit.collect.prometheus.engine_reading import Join, read_engines
 from gpuaudit.collect.prometheus.errors import QueryError, RefusedError
 from gpuaudit.collect.prometheus.fleet import Fleet, fleet
 from gpuaudit.collect.prometheus.measure import Measure, base_counts, densest, intervals, measure
@@ -157,6 +158,7 @@ def _read(
     found = fleet(sets, places, holders, owners, only=known.only)
     del answered
     chosen, usage = _measured(inquiry, found, counts, hours, lengths)
+    served = read_engines(inquiry, hours, Join(cluster_of, owners, known.workloads, known.only))
     sampled = [(one, device) for one, device in found.placed if one.count]
     part = MetricsPart(
         usage=usage,
@@ -165,6 +167,7 @@ def _read(
         heard=host_spans(sampled, now=hours.end),
         ports=ports(_ports(inquiry, counted), listed_place(known.nodes, places.cluster)),
         metrics=_inventory(inquiry.source, counted, sampled, chosen),
+        served=served,
         attributed=bool((usage.devices["owner"] != UNKNOWN_OWNER).any()),
         history=bool(len(usage.hourly)),
         join_ratio=join_ratio(sampled, holders, owners, places) if sampled or not (devices and known.only) else 0.0,

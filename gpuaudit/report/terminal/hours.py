@@ -1,7 +1,8 @@
 """The GPU-hours bar, what waits, and what users feel."""
 
 from gpuaudit import schema
-from gpuaudit.report.terminal.canvas import Canvas, dollars, percent
+from gpuaudit.report.plain import printable
+from gpuaudit.report.terminal.canvas import Canvas, percent
 
 BUCKETS = (  # field, word, sign, style
     ("busy", "busy", "█", "green"),
@@ -19,8 +20,7 @@ def hours(canvas: Canvas, report: schema.Report) -> None:
         _bar(canvas, report.utilization.buckets)
     _holders(canvas, report)
     _waiting(canvas, report.utilization.demand)
-    for row in report.serving[:1]:
-        canvas.line(f"  {'Users':<{LABEL}}", _served(row))
+    _users(canvas, report.serving)
 
 
 def _bar(canvas: Canvas, buckets: schema.Buckets) -> None:
@@ -79,12 +79,22 @@ def _span(seconds: float) -> str:
     return f"{days} d {hour} h" if days else f"{hour} h {rest // 60} m"
 
 
-def _served(row: schema.Serving) -> str:
-    parts = [row.model]
+def _users(canvas: Canvas, rows: list[schema.Serving]) -> None:
+    """Draw the model whose users wait longest for the first token, without a verdict; nothing where none told."""
+    told = [row for row in rows if row.ttft_p95_seconds is not None or row.error_ratio is not None]
+    if not told:
+        return
+    worst = max(told, key=lambda row: (row.ttft_p95_seconds or 0.0, row.requests or 0.0, row.model))
+    more = [f"{len(told) - 1} more"] if len(told) > 1 else []
+    canvas.line(f"  {'Users':<{LABEL}}", " · ".join([*_served(worst), *more]))
+
+
+def _served(row: schema.Serving) -> list[str]:
+    parts = [printable((row.model.rstrip("/") or row.workload).rpartition("/")[2] or "a model")[:40]]
     if row.ttft_p95_seconds is not None:
-        parts.append(f"p95 first token {row.ttft_p95_seconds:.1f} s")
+        parts[0] += f" p95 first token {row.ttft_p95_seconds:.3g} s"
     if row.error_ratio is not None:
-        parts.append(f"{row.error_ratio:.1%} of requests failed")
+        parts.append(f"{row.error_ratio * 100:.2g} % of requests failed")
     if row.usd_per_million_tokens is not None:
-        parts.append(f"{dollars(row.usd_per_million_tokens)} / M tokens")
-    return " · ".join(parts)
+        parts.append(f"${row.usd_per_million_tokens:,.2f} / M tokens")
+    return parts

@@ -1,0 +1,93 @@
+"""What serving engines told, read from files: the same as a Prometheus rolls up; single moments; a recorded engine."""
+
+from pathlib import Path
+
+import pytest
+
+from gpuaudit.collect.engines.quantiles import quantile
+from tests.engine_story import CHAT, HOURS, PODS, counter, gauge, pod, vllm
+from tests.metrics.history import START, openmetrics, part, read
+
+RECORDED = Path(__file__).resolve().parents[2].parent / "shared" / "recordings" / "inference-metrics"
+
+
+def told(*texts, hours=HOURS):
+    made = part(read(*texts), hours=hours, workloads=[CHAT])
+    return {(one.workload, one.engine, one.model): one for one in made.served}
+
+
+def test_files_tell_what_a_prometheus_rolls_up() -> None:
+    lines = []
+    for replica in ("prom-0", "prom-1"):
+        lines += vllm(pod(PODS["a"], prometheus_replica=replica), reset=30.0)
+        lines += vllm(pod(PODS["b"], prometheus_replica=replica), rate=300.0)
+    row = told(lines)[(CHAT, "vllm", "llama")]
+    assert row.requests == pytest.approx(400 * HOURS, rel=2e-3)
+    assert row.error_ratio == pytest.approx(0.02, rel=1e-3)
+    assert row.generated_tokens == pytest.approx(80_000 * HOURS, rel=2e-3)
+    assert (row.ttft_p50_seconds, row.ttft_p95_seconds) == (pytest.approx(0.1, rel=1e-3), pytest.approx(3.0, rel=1e-3))
+    assert (row.waiting_p95, row.waiting_max, row.running_p95) == (40, 20, 8)
+    assert row.kv_peaks == pytest.approx([0.512, 0.536, 0.560], abs=1e-3)
+    assert (row.kv_blocks, row.kv_block_tokens, row.kv_dtype, row.memory_utilization) == (5000, 16, "auto", 0.9)
+    assert (row.days, row.pods) == (pytest.approx(3.0, abs=0.05), 2)
+
+
+def test_the_order_of_lines_and_files_does_not_matter() -> None:
+    lines = vllm(pod(PODS["a"]), reset=30.0)
+    assert told(lines) == told(list(reversed(lines)))
+    half = len(lines) // 2
+    whole, parts = told(lines)[(CHAT, "vllm", "llama")], told([*lines[half:], *lines[:half]])[(CHAT, "vllm", "llama")]
+    assert parts.requests == pytest.approx(whole.requests)
+
+
+def test_what_lies_outside_the_window_does_not_count() -> None:
+    row = told(vllm(pod(PODS["a"])), hours=24)[(CHAT, "vllm", "llama")]
+    assert row.requests == pytest.approx(100 * 24, rel=0.05)
+    assert len(row.kv_peaks) == 1
+
+
+def test_a_single_moment_gives_latencies_and_no_counts() -> None:
+    lines = [line for line in vllm(pod(PODS["a"])) if line.endswith(str(START.timestamp() + HOURS * 3600))]
+    row = told(lines)[(CHAT, "vllm", "llama")]
+    assert (row.days, row.requests, row.generated_tokens, row.waiting_p95) == (None, None, None, None)
+    assert row.ttft_p95_seconds == pytest.approx(3.0, rel=1e-3)
+    assert (row.running_max, row.kv_peak, row.kv_peaks) == (4, 0.25, ())
+
+
+def test_numbers_that_are_none_and_bounds_that_are_none_are_left_out() -> None:
+    of = pod(PODS["a"], model_name="m")
+    lines = openmetrics("vllm:kv_cache_usage_perc", of, gauge(lambda t: "NaN" if t < 40 else 7.5))
+    lines += openmetrics("vllm:time_to_first_token_seconds_bucket", of | {"le": "soon"}, counter(5.0))
+    lines += openmetrics("vllm:generation_tokens_total", of, counter(5.0))
+    (row,) = told(lines).values()
+    assert (row.kv_peak, row.kv_peaks, row.ttft_p95_seconds) == (None, (), None)
+
+
+def test_a_recorded_engine_is_read() -> None:
+    if not RECORDED.is_dir():
+        pytest.skip("no recordings beside this checkout")
+    store = read((RECORDED / "kubeai__vllm-metrics.txt").read_text().splitlines())
+    rows = {one.model: one for one in part(store).served}
+    row = rows["neuralmagic/Meta-Llama-3.1-8B-Instruct-FP8"]
+    assert (row.workload, row.engine, row.days, row.requests) == ("", "vllm", None, None)
+    assert (row.running_max, row.waiting_max, row.kv_blocks, row.kv_block_tokens) == (3, 2, 4574, 16)
+    assert row.kv_max == pytest.approx(0.0026235242675994863)
+    assert row.ttft_p95_seconds == pytest.approx(0.07, abs=0.01)
+    assert row.memory_utilization == 0.9
+
+
+@pytest.mark.parametrize(
+    ("buckets", "q", "expected"),
+    [
+        ({}, 0.5, None),
+        ({float("inf"): 5.0}, 0.5, None),
+        ({1.0: 0.0, float("inf"): 0.0}, 0.5, None),
+        ({1.0: 10.0, 2.0: 10.0}, 0.5, None),  # the bucket of all is missing
+        ({1.0: 10.0, float("inf"): 10.0}, 0.5, 0.5),
+        ({1.0: 10.0, 2.0: 20.0, float("inf"): 20.0}, 0.75, 1.5),
+        ({1.0: 0.0, float("inf"): 10.0}, 0.95, 1.0),  # above the last bound: at least that
+        ({1.0: 10.0, 2.0: 9.0, float("inf"): 10.0}, 0.95, 0.95),  # scraped while it rose
+    ],
+)
+def test_quantiles(buckets, q, expected) -> None:
+    assert quantile(q, buckets) == (None if expected is None else pytest.approx(expected))
