@@ -1,7 +1,7 @@
 """Print the pages that the product tells about itself: `python -m docs.printed`; with `--check` only compare them.
 
-docs/cli.md and docs/rules.md are printed whole. In README.md and the other pages of docs/, what stands between
-`<!-- $ gpuaudit ARGUMENTS -->` and `<!-- end -->` is replaced by what that command prints.
+docs/cli.md, docs/engines.md and docs/rules.md are printed whole. In README.md and the other pages of docs/, what stands
+between `<!-- $ gpuaudit ARGUMENTS -->` and `<!-- end -->` is replaced by what that command prints.
 """
 
 import os
@@ -15,6 +15,7 @@ from typing import Any
 import typer.main
 
 from gpuaudit.cli import app
+from gpuaudit.report import engine_list
 
 ROOT = Path(__file__).resolve().parents[1]
 WIDTH = 100  # columns of a printed screen
@@ -23,7 +24,11 @@ SCREEN = re.compile(r"(<!-- \$ gpuaudit (?P<arguments>.*?) -->\n).*?(<!-- end --
 
 def pages() -> dict[Path, str]:
     """Return what each page has to say, by its path."""
-    whole = {ROOT / "docs" / "cli.md": command_line(), ROOT / "docs" / "rules.md": printed("rules --format markdown")}
+    whole = {
+        ROOT / "docs" / "cli.md": command_line(),
+        ROOT / "docs" / "engines.md": engine_list.markdown(),
+        ROOT / "docs" / "rules.md": printed("rules --format markdown"),
+    }
     written = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
     return whole | {page: with_screens(page.read_text("utf-8")) for page in written if page not in whole}
 

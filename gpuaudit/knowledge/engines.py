@@ -30,6 +30,17 @@ GAUGES = {
     "kv_tokens": "kv_tokens",
 }
 
+ESSENTIAL = (  # what the first questions about a served model need
+    "request duration",
+    "time to first token",
+    "tokens per second",
+    "queue depth",
+    "GPU utilization",
+    "GPU memory used",
+    "KV-cache hit rate",
+    "requests total",
+    "cost",
+)
 PRESENCE = (
     "running",
     "waiting",
@@ -183,6 +194,22 @@ def presence(names: Collection[str]) -> Mapping[str, Signal]:
             if one.engine not in found or rank < found[one.engine][0]:
                 found[one.engine] = (rank, one)
     return {engine: one for engine, (_, one) in found.items()}
+
+
+def essential(engine: Engine) -> Mapping[str, tuple[str, ...]]:
+    """Return the names that give each essential signal; () = the engine does not export it. None exports cost."""
+    hits = engine.prefix_cache_hits + engine.prefix_cache_queries if engine.prefix_cache_queries else ()
+    found: dict[str, tuple[str, ...]] = {
+        "request duration": engine.request_duration,
+        "time to first token": engine.ttft,
+        "tokens per second": engine.tokens_generated + engine.tokens_per_second_gauge,
+        "queue depth": engine.queue_depth,
+        "GPU utilization": engine.gpu_util,
+        "GPU memory used": engine.gpu_memory,
+        "KV-cache hit rate": hits + engine.cache_hit_rate_gauge,
+        "requests total": engine.requests_total,
+    }
+    return {name: found.get(name, ()) for name in ESSENTIAL}
 
 
 def bare(selector: str) -> str:

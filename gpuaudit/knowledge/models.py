@@ -124,15 +124,19 @@ def models() -> Models:
 
 
 def bare_name(text: str) -> str:
-    """Return a model's name without its owner or path, in the form that the patterns read."""
-    last = text[:300].rstrip("/").rpartition("/")[2]
+    """Return a model's name without its owner or path, in the form that the patterns read.
+
+    Of a folder in a Hugging Face cache (`models--OWNER--NAME/snapshots/…`) it is the model's.
+    """
+    cached = re.search(r"models--[^/]+?--([^/]+)", text[:1000])
+    last = cached[1] if cached else text[:300].rstrip("/").rpartition("/")[2]
     return re.sub(r"[\s_:]+", "-", last.casefold())
 
 
 def find(text: str) -> Model | None:
     """Return the model of this name or path; None for one that is not in the table."""
     name = bare_name(text)
-    return next((row for row in models().model if _pattern(row.pattern).search(name)), None)
+    return next((row for row in models().model if _pattern(f"(?:{row.pattern})(?![a-z0-9])").search(name)), None)
 
 
 def is_multimodal(text: str) -> bool:

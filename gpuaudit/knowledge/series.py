@@ -114,7 +114,12 @@ def ratios() -> frozenset[str]:
 def known() -> frozenset[str]:
     """Return every metric name worth counting: devices', engines' and kube-state-metrics'."""
     owner = facts().owner
-    names = {row.name for row in metrics.dcgm_metrics()} | set(sampled()) | set(engines.by_name()) | set(engines.detecting())
+    names = (
+        {row.name for row in metrics.dcgm_metrics()}
+        | set(sampled())
+        | set(engines.by_name())
+        | set(engines.detecting())
+    )
     names |= {owner.pod.metric, *(parent.metric for parent in owner.parents.values())}
     names |= {re.split(r"[{(]", name)[0] for name in metrics.kube_state_metrics().needed}
     network = metrics.node_exporter()

@@ -16,6 +16,7 @@ from gpuaudit.collect.metric_source import MIN_HISTORY, count_of, facts_of_names
 from gpuaudit.collect.metrics.identity import NOBODY_HOLDS, UNKNOWN_HOLDER, Holders
 from gpuaudit.collect.metrics.seen import at
 from gpuaudit.collect.prometheus.asking import HOUR_MS, Asker, Piece
+from gpuaudit.collect.prometheus.asked import Planned, planned_engines, product
 from gpuaudit.collect.prometheus.discovery import exporters, places
 from gpuaudit.collect.prometheus.errors import QueryError, RefusedError
 from gpuaudit.collect.prometheus.plan import Hours, Plan, matchers, metric_of
@@ -29,16 +30,6 @@ from gpuaudit.knowledge import metrics, queries
 from gpuaudit.knowledge.queries import Flavour, Query
 
 BISECTIONS = 7  # of the window, to find out how far back history reaches
-
-
-@dataclass(frozen=True, kw_only=True)
-class Planned:
-    """A template as an audit asks it: requests at most, samples that the server reads for it (None = unknown)."""
-
-    name: str
-    query: str
-    requests: int
-    samples: int | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,7 +95,10 @@ def examine_server(
         since=since,
         whole=since is not None and since <= window.start + timedelta(hours=2),
         facts=_facts(counted, newest, window.end - since if since else timedelta()),
-        plan=tuple(_planned(inquiry.plan, counted, newest.usual, window.end - (since or window.start))),
+        plan=(
+            *_planned(inquiry.plan, counted, newest.usual, window.end - (since or window.start)),
+            *planned_engines(inquiry, hours, per_hour=newest.usual, history=window.end - (since or window.start)),
+        ),
     )
 
 
@@ -148,6 +142,8 @@ def _planned(plan: Plan, counted: Mapping[str, int], per_hour: float | None, his
     length = history / timedelta(hours=1)
     for query in queries.templates():
         kind = queries.expression(query).kind
+        if kind == "engine":
+            continue
         count = counted.get(query.metric or metric_of(query.field), 0)
         if query.expression == "inventory":
             count = sum(counted.values())
@@ -161,14 +157,8 @@ def _planned(plan: Plan, counted: Mapping[str, int], per_hour: float | None, his
             name=query.name,
             query=asked[0].text if asked else plan.now(query).text if kind == "now" else question.text,
             requests=len(pieces) if kind == "hourly" else len(asked) or 1,
-            samples=count if query.expression == "inventory" else _product(count, rate, span),
+            samples=count if query.expression == "inventory" else product(count, rate, span),
         )
-
-
-def _product(count: int, rate: float | None, span: float) -> int | None:
-    if not count:
-        return 0
-    return None if rate is None else round(count * rate * span)
 
 
 def examine_servers(

@@ -108,7 +108,8 @@ def _measure_one(
         failed.append((way, reading))
     part, source = _exporters(cluster, window, deadline)
     for way, reading in failed:
-        measured.add(MetricsPart(), prometheus_source(reading, way.name, cluster=cluster.name))
+        told = MetricsPart(served=reading.part.served)  # of engines, though it has no devices
+        measured.add(told, prometheus_source(reading, way.name, cluster=cluster.name))
     if source is not None:
         measured.add(part, source)
     elif not failed:

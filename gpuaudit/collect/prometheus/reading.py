@@ -167,7 +167,7 @@ def _read(
         heard=host_spans(sampled, now=hours.end),
         ports=ports(_ports(inquiry, counted), listed_place(known.nodes, places.cluster)),
         metrics=_inventory(inquiry.source, counted, sampled, chosen),
-        served=served,
+        served=served if sampled or not known.only or any(row.workload for row in served) else (),
         attributed=bool((usage.devices["owner"] != UNKNOWN_OWNER).any()),
         history=bool(len(usage.hourly)),
         join_ratio=join_ratio(sampled, holders, owners, places) if sampled or not (devices and known.only) else 0.0,
