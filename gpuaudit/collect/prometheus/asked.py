@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from gpuaudit.collect.prometheus.asking import HOUR_MS, Piece
-from gpuaudit.collect.prometheus.engine_plan import EngineDialect, EnginePlan, probe
+from gpuaudit.collect.prometheus.engine_plan import EngineDialect, EnginePlan, every_series, probe
 from gpuaudit.collect.prometheus.errors import QueryError
 from gpuaudit.collect.prometheus.plan import Hours
 from gpuaudit.collect.prometheus.questions import Inquiry
@@ -42,9 +42,7 @@ def planned_engines(
         return ()
     plan = EnginePlan(dialect, hours, inquiry.plan.pieces())
     length = history / timedelta(hours=1)
-    return tuple(
-        _planned(query, plan, counted, per_hour, length) for query in queries.templates() if query.signals
-    )
+    return tuple(_planned(query, plan, counted, per_hour, length) for query in queries.templates() if query.signals)
 
 
 def _planned(
@@ -62,10 +60,9 @@ def _planned(
 
 def _counted(inquiry: Inquiry, dialect: EngineDialect, hours: Hours) -> dict[str, int]:
     """Return the series of each metric of engines, now."""
-    names = "|".join(sorted(dialect.names))
-    matching = ",".join([f'__name__=~"{names}"', *dialect.matchers])
     last = hours.whole.last
-    rows = inquiry.asker.rows(f"count by (__name__) ({{{matching}}})", Piece(last, last, HOUR_MS))
+    text = f"count by (__name__) ({every_series(dialect.matchers)})"
+    rows = inquiry.asker.rows(text, Piece(last, last, HOUR_MS))
     return {row.metric.get("__name__", ""): _value(row.raw) for row in rows}
 
 

@@ -44,13 +44,18 @@ class EngineDialect:
 def probe(asker: Asker, hours: Hours, matchers: Sequence[str]) -> EngineDialect:
     """Ask which names of engines the server has and what labels them. Raises QueryError."""
     known = engines.by_name().keys()
-    listed = asker.names(_any(_patterns(), matchers), hours.start, hours.end)
+    listed = asker.names(every_series(matchers), hours.start, hours.end)
     names = frozenset(name for name in listed if name in known)
     dialect = EngineDialect(names, _every_label(), tuple(matchers))
     if not names:
         return dialect
     told = asker.labels(_any(sorted({one.name for one in dialect.presence}), matchers), hours.start, hours.end)
     return EngineDialect(names, told or dialect.labels, tuple(matchers))
+
+
+def every_series(matchers: Sequence[str]) -> str:
+    """Return the selector of all series of engines, and of a few that are named like them."""
+    return _any(_patterns(), matchers)
 
 
 class EnginePlan:

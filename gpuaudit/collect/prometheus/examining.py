@@ -15,8 +15,8 @@ from gpuaudit.collect.kubernetes.fetch import Fetcher
 from gpuaudit.collect.metric_source import MIN_HISTORY, count_of, facts_of_names
 from gpuaudit.collect.metrics.identity import NOBODY_HOLDS, UNKNOWN_HOLDER, Holders
 from gpuaudit.collect.metrics.seen import at
-from gpuaudit.collect.prometheus.asking import HOUR_MS, Asker, Piece
 from gpuaudit.collect.prometheus.asked import Planned, planned_engines, product
+from gpuaudit.collect.prometheus.asking import HOUR_MS, Asker, Piece
 from gpuaudit.collect.prometheus.discovery import exporters, places
 from gpuaudit.collect.prometheus.errors import QueryError, RefusedError
 from gpuaudit.collect.prometheus.plan import Hours, Plan, matchers, metric_of
