@@ -283,7 +283,10 @@ def _device(
     values = dict.fromkeys(DEVICE_VALUES, float("nan")) | {"gpus": 1.0, "interval_seconds": 30.0}
     text = dict.fromkeys(DEVICE_TEXT, "") | {"metric": "sm_active", "source": "prometheus"}
     told = {"util_p95": line.get("p95", max((row["util_mean"] for row in rows), default=float("nan")))}
-    told |= {"dram_p95": line.get("dram", float("nan")), "power_p95_watts": line.get("power", float("nan"))}
+    told |= {
+        "dram_p95": line.get("dram_p95", line.get("dram", float("nan"))),
+        "power_p95_watts": line.get("power", float("nan")),
+    }
     told |= {"memory_max_mib": line.get("memory", float("nan")), "gpus": line.get("share", 1.0)}
     names = {
         "node": node,

@@ -6,13 +6,14 @@ from typing import Literal
 
 from gpuaudit.cluster.snapshot import Snapshot
 from gpuaudit.demand.compute_need import TENSOR_CEILING
-from gpuaudit.demand.tenures import DRAM_CEILING, Tenure
+from gpuaudit.demand.tenures import DRAM_CEILING, Tenure, card_of
 from gpuaudit.demand.traces import Trace, trace
 
-Bound = Literal["input", "launch", "communication", "bandwidth"]
+Bound = Literal["input", "cpu", "pcie", "launch", "ranks", "communication", "bandwidth"]
 
 BUSY_ABOVE = 0.50  # of GPU_UTIL, mean of an hour: a kernel runs most of the time
 USED_BELOW = 0.50  # of the most used of SMs, tensor cores and memory: below that NVIDIA calls a kernel ineffective
+FEW_CORES = 2.0  # asked for beside one GPU: hardly enough to load data and to launch kernels
 AT_CEILING = 0.90  # of the bandwidth that kernels reach: phases in which nothing but memory counts
 
 
@@ -67,7 +68,7 @@ def inefficiency(
         tensor=known,
         dram=dram,
         dram_p95=peak,
-        bound=_bound(unit, gpu_util, sm, peak),
+        bound=_bound(snapshot, unit, (gpu_util, sm), peak),
     )
 
 
@@ -87,10 +88,37 @@ def _busy_hours(hours: Trace, busy_above: float) -> tuple[float, float, float, f
     return (total, means[0], means[1], means[2], means[3])
 
 
-def _bound(unit: Sequence[Tenure], gpu_util: float, sm: float, dram_p95: float | None) -> Bound:
-    """Name the larger loss: time without a kernel, or SMs that kernels leave empty, and why they do."""
+def _bound(snapshot: Snapshot, unit: Sequence[Tenure], used: tuple[float, float], dram_p95: float | None) -> Bound:
+    """Name the larger loss: time without a kernel, or SMs that kernels leave empty, and what points to its cause."""
+    gpu_util, sm = used
     if 1.0 - gpu_util > gpu_util - sm:
-        return "input"
+        if narrow_links(snapshot, unit):
+            return "pcie"
+        cores = cores_per_gpu(snapshot, unit[0].owner)
+        return "cpu" if cores is not None and cores < FEW_CORES else "input"
     if dram_p95 is not None and dram_p95 / DRAM_CEILING >= AT_CEILING:
         return "bandwidth"
-    return "communication" if len({tenure.node for tenure in unit}) > 1 else "launch"
+    if len({tenure.node for tenure in unit}) > 1:
+        return "communication"
+    return "ranks" if len(unit) > 1 else "launch"
+
+
+def cores_per_gpu(snapshot: Snapshot, owner: str) -> float | None:
+    """Return the CPU cores that the workload's pods ask for beside one GPU; None when they hold none, or ask for none.
+
+    A pod without a request may use what it finds.
+    """
+    pods = [pod for pod in snapshot.pods_by_workload.get(owner, ()) if pod.holds and pod.gpus]
+    gpus = sum(pod.gpus or 0.0 for pod in pods)
+    cores = sum(pod.requests.get("cpu", 0.0) for pod in pods)
+    return cores / gpus if gpus and cores else None
+
+
+def narrow_links(snapshot: Snapshot, unit: Sequence[Tenure]) -> list[tuple[str, int, int]]:
+    """Return the cards that sit in a PCIe slot narrower than they can use: name, lanes, lanes at best."""
+    found = []
+    for tenure in sorted(unit, key=lambda one: (one.node, one.card)):
+        card = card_of(snapshot, tenure.cluster, tenure.node, tenure.card)
+        if card and card.pcie_width and card.pcie_max_width and card.pcie_width < card.pcie_max_width:
+            found.append((tenure.card, card.pcie_width, card.pcie_max_width))
+    return found

@@ -4,25 +4,38 @@ from collections.abc import Iterator, Sequence
 
 from gpuaudit.cluster.snapshot import Snapshot
 from gpuaudit.demand import DRAM_CEILING, Tenure, underused
-from gpuaudit.demand.inefficiency import BUSY_ABOVE, USED_BELOW, Bound, Inefficiency, inefficiency
+from gpuaudit.demand.inefficiency import (
+    BUSY_ABOVE,
+    USED_BELOW,
+    Bound,
+    Inefficiency,
+    cores_per_gpu,
+    inefficiency,
+    narrow_links,
+)
 from gpuaudit.demand.notebooks import is_notebook
 from gpuaudit.demand.served import serves
 from gpuaudit.demand.stalling import stall
 from gpuaudit.demand.subjects import amount
-from gpuaudit.demand.tenures import card_of
 from gpuaudit.demand.units import settled, units_by_owner, workload_subject
 from gpuaudit.rule import Act, Evidence, Finding, Fix, Severity, rule
 
 FACTS = ("utilization", "sm_active", "gpu_util", "dram_active", "pod_attribution", "history")
 WORDS: dict[Bound, str] = {
     "input": "its host: launches, data loading or copies over PCIe",
+    "cpu": "too few CPU cores beside its GPUs, for data loading and launches",
+    "pcie": "a PCIe link with fewer lanes than it can use",
     "launch": "kernels too small for the GPU",
-    "communication": "communication between its GPUs, or kernels too small for them",
+    "ranks": "kernels too small for its GPUs, or GPUs that wait for each other",
+    "communication": "communication between its nodes, or kernels too small",
     "bandwidth": "memory bandwidth",
 }
 NOTES: dict[Bound, str] = {
     "input": "give the data loaders more CPU cores and workers, pin memory, prefetch, and profile a step (nsys)",
+    "cpu": "ask for more CPU cores, give the data loaders more workers, and profile a step (nsys)",
+    "pcie": "look at the slot and the riser of that GPU, and keep data on the GPU where it can stay",
     "launch": "use larger batches, fuse kernels (torch.compile), capture CUDA graphs, and profile a step (nsys)",
+    "ranks": "profile a step (nsys): larger batches, fused kernels and CUDA graphs, or less waiting in NCCL",
     "communication": "look at the share of NCCL kernels in a profile (nsys), at the fabric, and at the batch size",
     "bandwidth": "use lower precision, fused kernels and a better memory layout, and profile a step (ncu)",
 }
@@ -36,8 +49,9 @@ def busy_but_inefficient(
 
     GPU_UTIL says only that some kernel ran. Where it is high while the SMs, the tensor cores and the memory are all
     used by less than half, the GPU is held back by something else, and the job could end sooner on the same GPUs. Two
-    losses tell them apart: the time in which no kernel ran (the GPU waits for its host), and the SMs that running
-    kernels leave empty (kernels too small, or ranks that wait for each other). Only hours in which the GPU was busy
+    losses tell them apart: the time in which no kernel ran (the GPU waits for its host: for data, for launches, for a
+    narrow PCIe link), and the SMs that running kernels leave empty (kernels too small, or ranks that wait for each
+    other). Only hours in which the GPU was busy
     count. What a metric cannot show is left to a profiler, so this never asks for more than a look. Serving, which
     does as much as it is asked for, notebooks, and shared or MIG devices are left out; what does little even in its
     busy hours is underused-gpu's, what computes nothing at all stalled-job's.
@@ -104,22 +118,8 @@ def _evidence(
         yield Evidence(name="bandwidth that kernels reach", value=share, unit="ratio", statistic="p95", source=source)
     yield Evidence(name="likely bound", value=told.bound, source=source)
     yield Evidence(name="busy", value=round(told.hours, 1), unit="GPU-hours", statistic="sum", source=source)
-    cores = _cores_per_gpu(snapshot, owner)
+    cores = cores_per_gpu(snapshot, owner)
     if cores is not None:
         yield Evidence(name="CPU cores asked for beside one GPU", value=round(cores, 2), source="kubernetes")
-    for name, width, most in _narrow(snapshot, tenures):
+    for name, width, most in narrow_links(snapshot, tenures):
         yield Evidence(name=f"PCIe width of {name}", value=f"x{width} of x{most}", source="node facts")
-
-
-def _cores_per_gpu(snapshot: Snapshot, owner: str) -> float | None:
-    pods = [pod for pod in snapshot.pods_by_workload.get(owner, ()) if pod.holds and pod.gpus]
-    gpus = sum(pod.gpus or 0.0 for pod in pods)
-    return sum(pod.requests.get("cpu", 0.0) for pod in pods) / gpus if gpus else None
-
-
-def _narrow(snapshot: Snapshot, tenures: Sequence[Tenure]) -> Iterator[tuple[str, int, int]]:
-    """Yield the cards that sit in a PCIe slot narrower than they can use."""
-    for tenure in sorted(tenures, key=lambda one: (one.node, one.card)):
-        card = card_of(snapshot, tenure.cluster, tenure.node, tenure.card)
-        if card and card.pcie_width and card.pcie_max_width and card.pcie_width < card.pcie_max_width:
-            yield tenure.card, card.pcie_width, card.pcie_max_width
