@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gpuaudit import demand
-from gpuaudit.demand.off_hours import OffHours, off_hours
+from gpuaudit.demand.off_hours import OffHours, _chance, off_hours
 from tests.spells import NOW, Hour, pod, snapshot, spell
 
 JOB = "c/Job/ml/j"
@@ -58,3 +58,11 @@ def test_a_day_less_than_two_weeks_shows_days_only() -> None:
     assert found.period == "day"
     assert found.hours_a_week == 7 * 14
     assert found.words == "Mon-Sun 00-08, 18-24"
+
+
+def test_chance_is_that_of_a_binomial_and_large_numbers_do_not_break_it() -> None:
+    assert _chance(0, 4, 0.5) == pytest.approx(1 / 16)
+    assert _chance(1, 4, 0.5) == pytest.approx(5 / 16)
+    assert _chance(4, 4, 0.3) == pytest.approx(1.0)
+    assert _chance(400, 9000, 0.7) < 1e-300
+    assert _chance(0, 5, 0.0) == _chance(0, 5, 1.0) == 1.0

@@ -140,7 +140,14 @@ def _spells(ran: "Bools") -> int:
 
 def _chance(broken: int, ran: int, share: float) -> float:
     """Return how likely at most `broken` of `ran` hours fall into the idle share, were they scattered at random."""
-    return sum(math.comb(ran, k) * share**k * (1 - share) ** (ran - k) for k in range(broken + 1))
+    if not 0 < share < 1:
+        return 1.0
+    logs = (
+        math.lgamma(ran + 1) - math.lgamma(k + 1) - math.lgamma(ran - k + 1)
+        + k * math.log(share) + (ran - k) * math.log1p(-share)
+        for k in range(broken + 1)
+    )  # fmt: skip
+    return min(1.0, sum(math.exp(value) for value in logs))
 
 
 def _runs(idle: "Bools") -> "Bools":
