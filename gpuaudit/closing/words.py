@@ -10,7 +10,7 @@ METRICS = {
     "gpu_util": "GPU utilization",
     "mixed": "several metrics",
 }
-LINK_FACTS = frozenset({"node_network", "network_metrics"})  # either tells of links and their errors
+LINK_FACTS = frozenset({"node_network", "network_metrics", "port_facts"})  # each tells of links and their errors
 
 
 def percent(ratio: float) -> str:
@@ -31,11 +31,12 @@ def joined(parts: Iterable[str], most: int = 5) -> str:
 
 
 def tallied(findings: Sequence[schema.FindingPart]) -> str:
-    """Return the rules behind findings, each with how often it speaks."""
+    """Return the rules behind findings, the one that speaks most often first."""
     counts: dict[str, int] = {}
     for finding in findings:
         counts[finding.rule] = counts.get(finding.rule, 0) + 1
-    return joined(rule + (f" ({count})" if count > 1 else "") for rule, count in sorted(counts.items()))
+    most = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
+    return joined(rule + (f" ({count})" if count > 1 else "") for rule, count in most)
 
 
 def open_findings(report: schema.Report, *areas: str) -> list[schema.FindingPart]:

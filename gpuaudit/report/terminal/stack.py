@@ -22,7 +22,7 @@ def stack(canvas: Canvas, rows: list[schema.StackRow]) -> None:
         canvas.row([f"  {layer:<{LABEL}}"], " · ".join(parts))
         for row in mine:
             if row.status == "misconfigured":
-                canvas.row([f"  {'':<{LABEL}}", ("✖ ", "red"), f"{_named(row)}: "], "; ".join(row.evidence[:1]))
+                canvas.row([f"  {'':<{LABEL}}", ("✖ ", "red")], f"{_named(row)}: {row.evidence[0]}")
 
 
 def _named(row: schema.StackRow) -> str:
