@@ -31,6 +31,7 @@ from gpuaudit.collect.process_shares import shares
 from gpuaudit.errors import UserError
 from gpuaudit.knowledge.faults import fault_class
 from gpuaudit.report.node import render_json
+from gpuaudit.report.node_lines import node_lines
 from tests.captures import NOW, UTIL, collect, listed, node, pod, series, source, write
 
 RECORDED = Path(__file__).resolve().parents[1].parent / "shared/recordings/nvidia-smi-xml"
@@ -354,3 +355,28 @@ def test_faults_are_those_that_rules_know(tmp_path):
     classes = [sorted({fault_class(fault) for fault in row}) for row in faults]
     assert classes == [["replace"], ["watch"], ["broken", "watch"], []]
     assert "gpu_errors" in taken.facts
+
+
+def test_what_the_probe_published_is_read_from_kubectls_lists(tmp_path):
+    def published(name, space):
+        data = {"facts": "\n".join(node_lines(host("x", gpu(uuid=f"GPU-{name}-0"), node=name)))}
+        labels = {"app.kubernetes.io/name": "gpuaudit-probe"}
+        meta = {"name": f"gpuaudit-node-{name}", "namespace": space, "labels": labels}
+        return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": data}
+
+    maps = [published("a", "gpuaudit-probe"), published("b", "tenant"), published("gone", "gpuaudit-probe")]
+    write(tmp_path, nodes=listed(node("a", gpus=1), node("b", gpus=1), *maps))
+    taken = collect(tmp_path)
+    assert {one.name: one.cards[0].uuid for one in taken.nodes} == {"a": "GPU-a-0", "b": None}
+    assert "of nodes that are gone, and left out: gone" in source(taken, "node facts").detail
+
+
+def test_a_gpu_of_whose_processes_only_some_are_told_is_not_divided(tmp_path):
+    one, two = pod("one", "a", gpus=1), pod("two", "a", gpus=1)
+    shared = gpu(utilization=0.8, memory_used_mib=5000.0, processes=(process("uid-one", 0.2, 1000),))
+    write(
+        tmp_path, nodes=listed(node("a", gpus=1), one, two), facts=render_json(host("a", shared, host_processes=False))
+    )
+    devices = collect(tmp_path).usage.devices
+    assert not any(owner.endswith("/one") for owner in devices["owner"])
+    assert devices["samples"].sum() == pytest.approx(1)

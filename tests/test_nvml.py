@@ -4,9 +4,11 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 
 from gpuaudit.collect.nvml.processes import container_of
@@ -174,3 +176,28 @@ def test_without_a_driver_there_are_no_gpus_a_note_and_exit_0(tmp_path: Path) ->
 )
 def test_a_process_is_joined_to_its_container_by_cgroup(text: str, container: str | None, pod: str | None) -> None:
     assert container_of(text) == (container, pod)
+
+
+@pytest.mark.parametrize(
+    "scenario",
+    [
+        scenarios.a100x8_mixed,
+        scenarios.h100_mig_off,
+        scenarios.lost,
+        scenarios.unsupported,
+        scenarios.forbidden,
+        scenarios.vgpu,
+        scenarios.hypervisor,
+        scenarios.strange,
+    ],
+)
+def test_whatever_the_driver_says_the_document_is_of_its_schema(
+    libraries: dict[str, Path], tmp_path: Path, scenario: Callable[[], str]
+) -> None:
+    schema = subprocess.run(
+        [sys.executable, "-m", "gpuaudit", "schema", "node"], capture_output=True, cwd=ROOT, check=True
+    ).stdout
+    facts = node(libraries, tmp_path, scenario())
+    jsonschema.validate(facts, json.loads(schema))
+    drawn = node(libraries, tmp_path, scenario(), "-o", "terminal")
+    assert all(f"GPU {gpu['index']}" in drawn for gpu in facts["gpus"])
