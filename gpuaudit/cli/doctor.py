@@ -64,7 +64,10 @@ def doctor(
     found = connections(chosen.context, chosen.kubeconfig)
     deadline = Deadline(chosen.max_time.total_seconds())
     seconds = deadline.remaining / len(found)
-    examined = [examine(one, seconds=seconds, namespaces=chosen.namespace) for one in found]
+    examined = [
+        examine(one, seconds=seconds, namespaces=chosen.namespace, probe_namespace=chosen.probe_namespace)
+        for one in found
+    ]
     ways = [(way, one.services) for way, one in zip(found, examined, strict=True)]
     servers = examine_servers(chosen, ways, end=chosen.now or datetime.now(UTC), deadline=deadline)
     given = frozenset[str]().union(*(one.facts for one in examined), *(one.facts for one in servers))

@@ -9,6 +9,8 @@ import yaml
 from gpuaudit.cluster.node_facts import FabricFacts, GpuFacts, HostFacts, InstanceFacts, NvlinkFacts, PortFacts
 from gpuaudit.cluster.nodes import Node
 from gpuaudit.cluster.snapshot import Snapshot
+from gpuaudit.collect.kubernetes.connection import connections
+from gpuaudit.collect.kubernetes.examining import examine
 from gpuaudit.manifests import generate
 from gpuaudit.report.node_lines import node_lines
 from tests.kubernetes.replay import TENANT, Fault, Replay, plain, status
@@ -244,3 +246,14 @@ def test_real_placements_win_over_the_tables(api: Replay) -> None:
 def test_a_tenant_is_not_troubled_by_what_it_may_not_see(api: Replay) -> None:
     found = live(api, "limited", namespace=(TENANT,))
     assert not any(source.name == "node probe" for source in found.sources)
+
+
+def test_doctor_sees_the_probe(api: Replay, machines: list[Node]) -> None:
+    (connection,) = connections((), api.kubeconfig("auditor"))
+
+    def given() -> frozenset[str]:
+        return examine(connection, seconds=60, probe_namespace=SPACE).facts
+
+    assert not {"node_facts", "node_network"} & given()
+    add(api, machines[0].name, facts(machines[0].name))
+    assert {"node_facts", "node_network"} <= given()

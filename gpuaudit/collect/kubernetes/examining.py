@@ -14,6 +14,7 @@ from gpuaudit.collect.kubernetes.deadline import Deadline
 from gpuaudit.collect.kubernetes.discovery import Served, discover
 from gpuaudit.collect.kubernetes.fetch import Fetcher
 from gpuaudit.collect.kubernetes.listing import How, Listed, Places, list_kind, may_list
+from gpuaudit.collect.kubernetes.probes import runs_probe
 from gpuaudit.collect.kubernetes.reading import WORKERS, server_version
 
 
@@ -30,6 +31,7 @@ class Examined:
     absent_groups: tuple[str, ...] = ()  # of the kinds that are read, not installed there
     guessed: bool = field(default=False)
     services: tuple[Service, ...] = ()  # a Prometheus may be behind one of them
+    probe: bool = False  # a pod of the node probe runs there
 
     @property
     def status(self) -> SourceStatus:
@@ -54,6 +56,8 @@ class Examined:
             found.add("systems")
         if any(how.plural == "configmaps" for how in readable):
             found.add("dashboards")
+        if self.probe:
+            found |= {"node_facts", "node_network"}
         return frozenset(found if self.whole else found - WHOLE_CLUSTER)
 
     @property
@@ -62,8 +66,10 @@ class Examined:
         return any(one.name == "pods" and one.complete for one in self.listed)
 
 
-def examine(connection: Connection, *, seconds: float, namespaces: Sequence[str] = ()) -> Examined:
-    """Ask a cluster for one object of every kind that would be read."""
+def examine(
+    connection: Connection, *, seconds: float, namespaces: Sequence[str] = (), probe_namespace: str = ""
+) -> Examined:
+    """Ask a cluster for one object of every kind that would be read, and for the node probe in its namespace."""
     deadline = Deadline(seconds)
     fetcher = Fetcher(connection, deadline, read_seconds=min(10.0, seconds))
     base = Examined(connection.context, connection.cluster, connection.server)
@@ -85,6 +91,7 @@ def examine(connection: Connection, *, seconds: float, namespaces: Sequence[str]
         absent_groups=tuple(sorted(_all_groups() - groups)),
         guessed=discovered.guessed,
         services=tuple(found for one in services for found in _read_services(fetcher, one, places)),
+        probe=bool(probe_namespace) and runs_probe(fetcher, probe_namespace),
     )
 
 

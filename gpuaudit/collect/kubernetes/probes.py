@@ -91,6 +91,14 @@ def read_probes(
     return Probes(told, _how(cluster, len(pods), len(told) + len(pods) - len(wanted), silent, strangers))
 
 
+def runs_probe(fetcher: Fetcher, namespace: str) -> bool:
+    """Whether a pod of the probe can be seen in its namespace."""
+    try:
+        return next(_listed(fetcher, f"/api/v1/namespaces/{quote(namespace, safe='')}/pods"), None) is not None
+    except ApiError:
+        return False
+
+
 def _pods(fetcher: Fetcher, namespace: str) -> Iterator[ProbePod]:
     """Yield the running pods of a DaemonSet with the probe's label: in the whole cluster, else in its namespace."""
     try:
