@@ -48,7 +48,7 @@ def test_mig_devices_sit_where_the_driver_put_them(demo: Snapshot) -> None:
 
 def test_a_stale_document_is_named_and_tells_no_state(demo: Snapshot) -> None:
     (node,) = [node for node in pool(demo, "train-h100") if node.cordoned]
-    assert (node.interfaces, node.cards[0].links, node.dma_buf) == ((), (), None)
+    assert (node.interfaces, node.cards[0].links, node.dma_buf, node.probe_taken_at) == ((), (), None, None)
     source = next(source for source in demo.sources if source.name == "node facts")
     assert source.status == "partial"
     assert f"stale, overriding nothing: {node.name} of 2026-11-19" in source.detail

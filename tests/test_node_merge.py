@@ -84,6 +84,10 @@ def test_real_placements_win_over_what_was_listed():
     assert card.mig == (MigDevice(profile="3g.40gb", uuid="MIG-x", gpu_instance_id=1, start=4, size=4),)
     refused = gpu(mig_current=True, unknown={"instances": "no permission"})
     assert only_card([Node(cluster="prod", name="a", cards=(before,))], host("a", refused)).mig == tables
+    some = gpu(mig_current=True, instances=(told,), unknown={"instances.placements": "no permission"})
+    assert only_card([Node(cluster="prod", name="a", cards=(before,))], host("a", some)).mig == tables
+    none = gpu(mig_current=True)
+    assert only_card([Node(cluster="prod", name="a", cards=(before,))], host("a", none)).mig == ()
     off = gpu(mig_current=False)
     assert only_card([Node(cluster="prod", name="a", cards=(before,))], host("a", off)).mig == ()
 
@@ -128,7 +132,7 @@ def test_stale_facts_fill_gaps_and_override_nothing():
     (after,) = found.nodes[0].cards
     assert (after.uuid, after.pci, after.memory_mib) == ("GPU-0", "0000:1a:00.0", 80000.0)
     assert (after.state, after.mig_enabled, found.nodes[0].driver_version) == ("unknown", False, "590")
-    assert found.nodes[0].cuda_version == "13.0"
+    assert (found.nodes[0].cuda_version, found.nodes[0].probe_taken_at) == ("13.0", None)
     assert (found.source.status, found.source.provides, found.fresh) == ("partial", (), ())
     assert "stale" in found.source.detail
     assert "a of 2026-11-19 11:00 UTC" in found.source.detail

@@ -120,6 +120,10 @@ def test_inside_a_mig_container_what_is_refused_is_unknown(libraries: dict[str, 
     assert gpu["processes"] is None
     assert gpu["unknown"]["profiles.placements"] == "no permission"
     assert all(profile["placements"] == [] for profile in gpu["profiles"])
+    assert "instances" not in gpu["unknown"]
+    refused = scenarios.forbidden().replace("gpu0.mig0.gi 7", "gpu0.mig0.gi !4")
+    (gpu,) = node(libraries, tmp_path, refused)["gpus"]
+    assert (gpu["instances"], gpu["unknown"]["instances"]) == ([], "no permission")
 
 
 def test_a_vgpu_says_so(libraries: dict[str, Path], tmp_path: Path) -> None:

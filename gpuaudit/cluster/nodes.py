@@ -192,7 +192,7 @@ class Node(Record, frozen=True, kw_only=True):
     acs_bridges: tuple[str, ...] | None = None  # PCI bridges above a GPU or NIC that send peer traffic over the root
     tenants: tuple[Tenant, ...] = ()  # on GPU nodes only
     agents: dict[str, bool] = {}  # on GPU nodes only: system (key of knowledge systems) with a pod there → ready
-    probe_taken_at: Instant | None = None  # node facts (NVML, sysfs) are of this time
+    probe_taken_at: Instant | None = None  # node facts (NVML, sysfs) are of this time; None = none, or stale ones
 
     @property
     def key(self) -> tuple[str, str]:

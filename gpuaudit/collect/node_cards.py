@@ -47,7 +47,7 @@ def with_facts(node: Node, facts: HostFacts, *, fresh: bool) -> Node:
         **kept,
         cards=cards,
         cards_source=source,
-        probe_taken_at=facts.taken_at,
+        probe_taken_at=facts.taken_at if fresh else node.probe_taken_at,
     )
 
 
@@ -136,10 +136,13 @@ def _state(card: Card, gpu: GpuFacts) -> str:
 
 
 def _mig(card: Card, gpu: GpuFacts) -> tuple[MigDevice, ...]:
-    """Return the MIG devices as the driver has them; as they were listed when it does not tell."""
-    if gpu.mig_current is None or (gpu.mig_current and not gpu.instances):
-        told = "instances" in gpu.unknown or gpu.mig_current is None
-        return card.mig if told else ()
+    """Return the MIG devices as the driver has them; as they were listed when it does not tell, or not of all.
+
+    Whoever may not see where devices sit may not see all of them: such a list takes none away.
+    """
+    refused = {"instances", "instances.placements"} & gpu.unknown.keys()
+    if gpu.mig_current is None or (refused and len(gpu.instances) < len(card.mig)):
+        return card.mig
     known = {device.gpu_instance_id: device for device in card.mig}
     return tuple(_device(item, known.get(item.gpu_instance_id)) for item in gpu.instances)
 

@@ -258,7 +258,7 @@ int nvmlGpuInstanceGetInfo(handle h, instance *out) {
 }
 int nvmlDeviceGetMigDeviceHandleByIndex(handle h, u32 i, handle *out) {
     int c; look(&c, "gpu%ld.mig%u.gi", (long)h - 1, i);
-    if (c) return NOT_FOUND;
+    if (c) return c == UNSUPPORTED ? NOT_FOUND : c;
     *out = (handle)(1000 + 100 * ((long)h - 1) + i);
     return OK;
 }

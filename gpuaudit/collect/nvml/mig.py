@@ -7,6 +7,7 @@ from gpuaudit.cluster.node_facts import InstanceFacts, ProfileFacts
 from gpuaudit.collect.nvml.asking import Asking
 
 MIB = 1 << 20
+ABSENT = ("not found", "invalid argument")  # there is no device of that number
 
 
 def read_profiles(asking: Asking, handle: Any) -> tuple[ProfileFacts, ...]:
@@ -35,6 +36,8 @@ def read_instances(asking: Asking, handle: Any) -> tuple[InstanceFacts, ...]:
         device = one.fact("device", "nvmlDeviceGetMigDeviceHandleByIndex", handle, index)
         if device is not None:
             devices.append(_instance(one, device, placements))
+        elif one.unknown["device"] not in ABSENT:
+            asking.unknown["instances"] = one.unknown["device"]
     return tuple(sorted(devices, key=lambda item: (item.gpu_instance_id, item.compute_instance_id or 0)))
 
 
