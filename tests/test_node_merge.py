@@ -300,13 +300,30 @@ def test_what_no_process_tells_is_not_guessed():
     assert shares(None, owner, utilization=0.5, memory_mib=1)[0].owner == UNKNOWN_OWNER
 
 
+def test_clients_of_mps_are_not_idle_for_what_the_driver_tells_of_their_server():
+    clients = [ProcessFacts(pid=n, kind="mps", pod_uid=name, memory_mib=1000 * n) for n, name in ((1, "a"), (3, "b"))]
+    server = ProcessFacts(pid=9, name="nvidia-cuda-mps-server"[:15], pod_uid="?", sm_utilization=0.9, memory_mib=0)
+    found = {one.owner: one for one in shares([*clients, server], owner, utilization=0.9, memory_mib=4000)}
+    assert [found[f"c/Pod/n/{name}"].utilization for name in "ab"] == [None, None]
+    assert [found[f"c/Pod/n/{name}"].part for name in "ab"] == pytest.approx([0.25, 0.75])
+    unnamed = [ProcessFacts(pid=1, pod_uid="a", memory_mib=1000), ProcessFacts(pid=2, pod_uid="b", memory_mib=1000)]
+    found = {one.owner: one for one in shares([*unnamed, server], owner, utilization=0.9, memory_mib=2000)}
+    assert [found[f"c/Pod/n/{name}"].part for name in "ab"] == pytest.approx([0.5, 0.5])
+
+
 amounts = st.one_of(st.none(), st.floats(0, 1))
 
 
 @settings(max_examples=100, deadline=None)
-@given(st.lists(st.tuples(st.sampled_from(["a", "b", "c", "?"]), amounts, amounts), max_size=6), amounts, amounts)
-def test_shares_add_up_to_the_device(rows, utilization, memory):
-    found = shares([process(*row) for row in rows], owner, utilization=utilization, memory_mib=memory)
+@given(
+    st.lists(st.tuples(st.sampled_from(["a", "b", "c", "?"]), amounts, amounts), max_size=6),
+    amounts,
+    amounts,
+    st.booleans(),
+)
+def test_shares_add_up_to_the_device(rows, utilization, memory, mps):
+    told = [msgspec.structs.replace(process(*row), kind="mps" if mps else "compute") for row in rows]
+    found = shares(told, owner, utilization=utilization, memory_mib=memory)
     assert sum(one.part for one in found) == pytest.approx(1)
     assert all(-1e-9 <= one.part <= 1 + 1e-9 for one in found)
     assert len({one.owner for one in found}) == len(found)

@@ -132,6 +132,11 @@ def test_a_vgpu_says_so(libraries: dict[str, Path], tmp_path: Path) -> None:
     assert gpu["power"]["draw_watts"] is None
 
 
+def test_clients_of_mps_are_told_as_such(libraries: dict[str, Path], tmp_path: Path) -> None:
+    (gpu,) = node(libraries, tmp_path, scenarios.mps())["gpus"]
+    assert [(one["pid"], one["kind"]) for one in gpu["processes"]] == [(10, "compute"), (11, "mps"), (12, "mps")]
+
+
 def test_a_hypervisor_says_how_many_vgpus_it_lends(libraries: dict[str, Path], tmp_path: Path) -> None:
     (gpu,) = node(libraries, tmp_path, scenarios.hypervisor())["gpus"]
     assert (gpu["virtualization"], gpu["vgpus"]) == ("host_vgpu", 3)

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from gpuaudit.cluster.node_facts import ProcessFacts
 from gpuaudit.cluster.usage import UNKNOWN_OWNER
+from gpuaudit.knowledge.probe import probe
 
 OwnerOf = Callable[[ProcessFacts], str]
 NEGLIGIBLE = 1e-9
@@ -56,12 +57,20 @@ def shares(
 
 def _activity(rows: dict[str, list[ProcessFacts]], total: float | None) -> dict[str, list[float | None]]:
     """Return SM utilization by owner: the driver leaves idle processes out, if it tells of any."""
-    answered = not total or any(one.sm_utilization is not None for own in rows.values() for one in own)
+    every = [one for own in rows.values() for one in own]
+    if total and any(_of_mps(one) for one in every):
+        return {owner: [None for _ in own] for owner, own in rows.items()}
+    answered = not total or any(one.sm_utilization is not None for one in every)
     idle = 0.0 if answered else None
     return {
         owner: [idle if one.sm_utilization is None else one.sm_utilization for one in own]
         for owner, own in rows.items()
     }
+
+
+def _of_mps(process: ProcessFacts) -> bool:
+    """Whether a process shares by MPS: SM time is then told of the server, and of its clients none or some."""
+    return process.kind == "mps" or (process.name or "").startswith(probe().mps_server)
 
 
 def _divided(values: dict[str, list[float | None]], total: float | None) -> dict[str, float] | None:

@@ -35,6 +35,7 @@ class Probe(Entry, frozen=True):
     configmap_prefix: str
     configmap_key: str
     environment: tuple[str, ...]
+    mps_server: str
     gpu_nodes: tuple[NodeLabel, ...]
     limits: Limits
 

@@ -157,3 +157,10 @@ def strange() -> str:
 def hypervisor() -> str:
     """A host that lends vGPUs: three of them are active on its GPU."""
     return "\n".join([*head(1), *gpu(0, "NVIDIA L40S", 46068, virtualization=3, vgpus=3), ""])
+
+
+def mps() -> str:
+    """A GPU that two clients share by MPS: both lists have them, SM time is told of the server."""
+    lines = gpu(0, "NVIDIA L4", 23034, utilization="80 10")
+    lines += ["gpu0.process0 10 30", "gpu0.process1 11 4000", "gpu0.process2 12 6000", "gpu0.busy0 10 80"]
+    return "\n".join([*head(1), *lines, "gpu0.mps0 11 4000", "gpu0.mps1 12 6000", ""])

@@ -30,7 +30,8 @@ def read_processes(asking: Asking, handle: Any, *, proc: Path = Path("/proc")) -
         answered = answered or rows is not None
         for row in rows or ():
             instance = _instance(row, "gpuInstanceId")
-            found.setdefault((row.pid, instance), _process(row, kind, busy.get(row.pid), proc))
+            if kind == "mps" or (row.pid, instance) not in found:  # a client of MPS stands in both lists
+                found[row.pid, instance] = _process(row, kind, busy.get(row.pid), proc)
     if not answered:
         return None
     return tuple(found[key] for key in sorted(found, key=lambda item: (item[0], item[1] or -1)))
