@@ -81,6 +81,14 @@ def test_a_role_to_write_comes_only_with_configmaps() -> None:
     assert pod(EVERYTHING)["containers"][0]["args"][-1] == "--configmap"
 
 
+def test_it_talks_to_nobody_unless_it_publishes() -> None:
+    assert documents()["NetworkPolicy gpuaudit-probe"]["spec"] == {
+        "podSelector": {"matchLabels": {"app.kubernetes.io/name": "gpuaudit-probe"}},
+        "policyTypes": ["Ingress", "Egress"],
+    }
+    assert documents(EVERYTHING)["NetworkPolicy gpuaudit-probe"]["spec"]["policyTypes"] == ["Ingress"]
+
+
 def test_capabilities_come_only_with_placements_and_a_runtime_class_only_where_there_is_one() -> None:
     (container,) = pod(EVERYTHING)["containers"]
     assert container["securityContext"]["capabilities"] == {"drop": ["ALL"], "add": ["SYS_ADMIN"]}
