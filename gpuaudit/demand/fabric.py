@@ -121,13 +121,15 @@ def rdma_ports(node: Node) -> tuple[Interface, ...]:
 
 
 def fabric_ports(node: Node) -> tuple[Interface, ...]:
-    """Return the ports that GPUs of several nodes talk over: RDMA ports of the kind that most are; else the fastest.
+    """Return the ports that GPUs of several nodes talk over: RDMA ports of the usual kind and speed; else the fastest.
 
     A node's other RDMA ports carry storage, most likely.
     """
     if ports := rdma_ports(node):
         usual = Counter(port.kind for port in ports).most_common(1)[0][0]
-        return tuple(port for port in ports if port.kind == usual)
+        alike = [port for port in ports if port.kind == usual]
+        common = Counter(port.speed_gbps for port in alike if port.speed_gbps).most_common(1)
+        return tuple(port for port in alike if not common or port.speed_gbps in (None, common[0][0]))
     virtual = fabric.pattern(fabric.fabric().ports.virtual_interfaces)
     plain = [port for port in node.interfaces if not virtual.match(port.name) and port.up is not False]
     speeds = [port.speed_gbps for port in plain if port.speed_gbps]

@@ -1,10 +1,11 @@
 """How findings of the network area say what a gang is, what its nodes are linked by, and how sure it is."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
+from gpuaudit.cluster.nodes import Node
 from gpuaudit.demand.crossing import Crossing
-from gpuaudit.demand.subjects import count, listed
-from gpuaudit.rule import Confidence, Evidence
+from gpuaudit.demand.subjects import count, listed, node_groups, node_subject
+from gpuaudit.rule import Confidence, Evidence, Subject
 
 KINDS = {
     "infiniband": "InfiniBand",
@@ -54,3 +55,23 @@ def crossing_evidence(gangs: Sequence[Crossing]) -> Iterator[Evidence]:
             statistic="mean",
             source="node_exporter",
         )
+
+
+def by_pool(nodes: Iterable[Node]) -> list[tuple[Node, ...]]:
+    """Group nodes by their pool: what they share is set up once. Nodes without a pool as `node_groups` does."""
+    pools: dict[tuple[str, str], list[Node]] = {}
+    rest = []
+    for node in sorted(nodes, key=lambda node: node.key):
+        if node.pool:
+            pools.setdefault((node.cluster, node.pool), []).append(node)
+        else:
+            rest.append(node)
+    return [*(tuple(group) for _, group in sorted(pools.items())), *node_groups(rest)]
+
+
+def pool_subject(nodes: Sequence[Node], *, gpus: float | None = None) -> Subject:
+    """Return the pool of several nodes as the subject, a single node or nodes without a pool as `node_subject` does."""
+    pool = nodes[0].pool
+    if pool is None or len(nodes) == 1:
+        return node_subject(nodes, gpus=gpus)
+    return Subject(cluster=nodes[0].cluster, kind="NodePool", name=pool, gpus=gpus)

@@ -8,7 +8,8 @@ from gpuaudit.cluster.snapshot import Snapshot
 from gpuaudit.demand import nccl
 from gpuaudit.demand.crossing import by_owner, crossings
 from gpuaudit.demand.fabric import gpudirect, node_fabric, policies, value
-from gpuaudit.demand.subjects import count, listed, node_groups, node_subject, place
+from gpuaudit.demand.network_words import by_pool, pool_subject
+from gpuaudit.demand.subjects import count, listed, place
 from gpuaudit.demand.units import workload_subject
 from gpuaudit.knowledge import fabric
 from gpuaudit.rule import Act, Evidence, Finding, Fix, Severity, Subject, rule
@@ -29,7 +30,7 @@ def no_gpudirect_rdma(snapshot: Snapshot) -> Iterator[Finding]:
     Prefer DMA-BUF: driver.kernelModuleType=open; else driver.rdma.enabled=true (with useHostMofed where the host has
     the network driver). Then look for GDRDMA in NCCL's log.
     """
-    for group in node_groups(node for node in snapshot.gpu_nodes if _is_off(snapshot, node)):
+    for group in by_pool(node for node in snapshot.gpu_nodes if _is_off(snapshot, node)):
         yield _of_nodes(group)
     for cluster in sorted({node.cluster for node in snapshot.gpu_nodes}):
         unsure = [node for node in snapshot.gpu_nodes if node.cluster == cluster and _is_unknown(snapshot, node)]
@@ -55,7 +56,7 @@ def _switched_off(policy: CustomObject) -> bool:
 
 def _of_nodes(group: Sequence[Node]) -> Finding:
     return Finding(
-        subject=node_subject(group, gpus=float(sum(node.gpus for node in group))),
+        subject=pool_subject(group, gpus=float(sum(node.gpus for node in group))),
         message=f"network cards of {count(len(group), 'node')} in {place(group)} cannot reach GPU memory: neither "
         f"nvidia_peermem nor DMA-BUF on {listed([node.name for node in group])}",
         evidence=tuple(

@@ -8,7 +8,6 @@ from gpuaudit.demand import nccl
 from gpuaudit.demand.crossing import Crossing, by_owner, crossings
 from gpuaudit.demand.network_words import crossing_evidence, over
 from gpuaudit.demand.rdma_asked import Asked, asked
-from gpuaudit.demand.subjects import count
 from gpuaudit.demand.units import workload_subject
 from gpuaudit.knowledge import fabric
 from gpuaudit.rule import Act, Evidence, Finding, Fix, Severity, rule
@@ -83,7 +82,10 @@ def _finding(snapshot: Snapshot, owner: str, gangs: Sequence[Crossing], short: S
 def _asks(told: Asked) -> str:
     if told.answer == "yes":
         return f"ask for {told.devices} of the {told.share} RDMA devices that go with their GPUs"
-    due = (
-        f" of the {count(told.share, 'device')} that go with their GPUs" if told.share else ", which their nodes offer"
+    if told.share is None:
+        return "ask for no RDMA device, which their nodes offer"
+    return (
+        f"ask for none of the {told.share} RDMA devices that go with them"
+        if told.share > 1
+        else "ask for no RDMA device"
     )
-    return f"ask for no RDMA device{due}" if not told.share else f"ask for none{due}"

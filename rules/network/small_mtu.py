@@ -6,7 +6,8 @@ from gpuaudit.cluster.nodes import Interface, Node
 from gpuaudit.cluster.platform import CustomObject
 from gpuaudit.cluster.snapshot import Snapshot
 from gpuaudit.demand.fabric import value
-from gpuaudit.demand.subjects import count, listed, node_groups, node_subject, place
+from gpuaudit.demand.network_words import by_pool, pool_subject
+from gpuaudit.demand.subjects import count, listed, place
 from gpuaudit.knowledge import fabric
 from gpuaudit.rule import Act, Evidence, Finding, Fix, Severity, Subject, rule
 
@@ -27,7 +28,7 @@ def small_mtu(snapshot: Snapshot) -> Iterator[Finding]:
     for item in snapshot.custom_objects:
         if item.kind == "SriovNetworkNodePolicy" and _is_small(mtu := value(item, "spec.mtu")) and _of_fabric(item):
             yield _of_policy(item, int(str(mtu)))
-    for group in node_groups(node for node in snapshot.gpu_nodes if _small_ports(node)):
+    for group in by_pool(node for node in snapshot.gpu_nodes if _small_ports(node)):
         yield _of_nodes(group)
 
 
@@ -70,7 +71,7 @@ def _of_nodes(group: Sequence[Node]) -> Finding:
     sizes = sorted({port.mtu_bytes for _, port in ports if port.mtu_bytes})
     small = listed([str(size) for size in sizes])
     return Finding(
-        subject=node_subject(group),
+        subject=pool_subject(group),
         message=f"{count(len(ports), 'RoCE port')} in {place(group)} use an MTU of {small} "
         f"bytes on {listed([node.name for node in group])}",
         evidence=(
