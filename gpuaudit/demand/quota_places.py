@@ -7,6 +7,13 @@ from gpuaudit.cluster.nodes import Node
 from gpuaudit.cluster.snapshot import Snapshot
 from gpuaudit.demand.memory import once
 from gpuaudit.demand.reserve import usable
+from gpuaudit.knowledge import kubernetes
+
+
+def is_gpu(resource: str) -> bool:
+    """Whether the resource is a whole GPU or a MIG device."""
+    names = kubernetes.resources()
+    return resource in names.whole_gpus or resource.startswith(names.mig_prefix)
 
 
 def flavor_nodes(snapshot: Snapshot, cluster: str, flavors: Collection[str]) -> tuple[list[Node], bool]:

@@ -12,7 +12,7 @@ from gpuaudit.cluster.snapshot import Snapshot
 from gpuaudit.cluster.workloads import Waiting
 from gpuaudit.demand.held_units import held_units
 from gpuaudit.demand.memory import once
-from gpuaudit.demand.quota_places import flavor_nodes, free_units, offered_units
+from gpuaudit.demand.quota_places import flavor_nodes, free_units, is_gpu, offered_units
 from gpuaudit.knowledge import kubernetes
 
 QUOTA_REASONS = ("QuotaExhausted", "Inadmissible")  # of waiting work: no quota, which may be for want of a device too
@@ -189,12 +189,6 @@ def _kept(queue: Queue) -> Mapping[str, float]:
 
 def _flavors(queue: Queue, resource: str) -> tuple[str, ...]:
     return tuple(sorted({one.flavor for one in queue.flavors if one.resource == resource}))
-
-
-def is_gpu(resource: str) -> bool:
-    """Whether the resource is a whole GPU or a MIG device."""
-    names = kubernetes.resources()
-    return resource in names.whole_gpus or resource.startswith(names.mig_prefix)
 
 
 def _waits_elsewhere(snapshot: Snapshot, queue: Queue, resource: str, work: Waiting) -> bool:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from gpuaudit.cluster.nodes import Node
 from gpuaudit.cluster.snapshot import Snapshot
+from gpuaudit.demand.quota_places import flavor_nodes, is_gpu
 
 
 def waited_for(snapshot: Snapshot, nodes: Sequence[Node]) -> float:
@@ -16,15 +17,24 @@ def waited_for(snapshot: Snapshot, nodes: Sequence[Node]) -> float:
 
 
 def promised(snapshot: Snapshot, nodes: Sequence[Node]) -> float:
-    """Return the nominal quota of the cluster's queues for the same GPU resources that nobody uses now."""
-    offered = _offered(nodes)
-    return sum(
-        max(0.0, nominal - queue.used.get(name, 0.0))
-        for queue in snapshot.queues
-        if queue.cluster == nodes[0].cluster
-        for name, nominal in queue.nominal.items()
-        if name in offered and "gpu" in name
-    )
+    """Return the quota of the cluster's queues for the same GPU resources, where it counts, that nobody uses now."""
+    offered = {name for name in _offered(nodes) if is_gpu(name)}
+    keys = {node.key for node in nodes}
+    total = 0.0
+    for queue in snapshot.queues:
+        if queue.cluster != nodes[0].cluster:
+            continue
+        if not queue.flavors:
+            total += sum(
+                max(0.0, nominal - queue.used.get(name, 0.0))
+                for name, nominal in queue.nominal.items()
+                if name in offered
+            )
+        for one in queue.flavors:
+            meant = {node.key for node in flavor_nodes(snapshot, queue.cluster, (one.flavor,))[0]}
+            if one.resource in offered and meant & keys:
+                total += max(0.0, one.nominal - (one.used or 0.0))
+    return total
 
 
 def _offered(nodes: Sequence[Node]) -> set[str]:

@@ -38,14 +38,15 @@ def unused_reservation(
     """
     for one in committed(snapshot):
         if one.hours >= least_hours and one.unused >= unused_above and one.unused_gpus >= at_least_gpus:
-            yield _finding(snapshot, one, _confidence(one, likely_hours, confirmed_hours), notice_days)
+            yield _finding(snapshot, one, _confidence(snapshot, one, likely_hours, confirmed_hours), notice_days)
 
 
-def _confidence(one: Committed, likely_hours: float, confirmed_hours: float) -> Confidence:
-    """Confirmed is what stood free at every hour of a week; what is free at times, likely."""
+def _confidence(snapshot: Snapshot, one: Committed, likely_hours: float, confirmed_hours: float) -> Confidence:
+    """Confirmed is what stood free at every hour of a week, and that no queue may have been promised all of."""
     if one.hours < likely_hours:
         return "investigate"
-    return "confirmed" if one.hours >= confirmed_hours and one.never_used >= 1 else "likely"
+    owed = promised(snapshot, one.nodes) >= one.unused_gpus
+    return "confirmed" if one.hours >= confirmed_hours and one.never_used >= 1 and not owed else "likely"
 
 
 def _finding(snapshot: Snapshot, one: Committed, confidence: Confidence, notice_days: float) -> Finding:
