@@ -58,9 +58,9 @@ def rest(snapshot: Snapshot, unit: Sequence[Tenure], *, timezone: str, below: fl
     return min(known, key=lambda one: one.hours) if known and len(known) == len(rests) else None
 
 
-def rests(snapshot: Snapshot, unit: Sequence[Tenure]) -> bool:
+def rests(snapshot: Snapshot, unit: Sequence[Tenure], *, timezone: str) -> bool:
     """Whether the notebook is left by the yardsticks that abandoned-notebook has without options."""
-    found = rest(snapshot, unit, timezone="UTC")
+    found = rest(snapshot, unit, timezone=timezone)
     return found is not None and found.working_hours >= LEFT_HOURS
 
 

@@ -19,6 +19,7 @@ def underused_gpu(
     p95_below: float = UNDERUSED_P95,
     hours: float = 168.0,
     settled_hours: float = 72.0,
+    timezone: str = "UTC",
 ) -> Iterator[Finding]:
     """A workload uses its GPUs far below what they can do.
 
@@ -33,7 +34,7 @@ def underused_gpu(
     for owner, units in units_by_owner(snapshot).items():
         if not settled(snapshot, owner, settled_hours) or periodic(snapshot, owner):
             continue
-        if is_notebook(snapshot, owner) and any(rests(snapshot, unit) for unit in units):
+        if is_notebook(snapshot, owner) and any(rests(snapshot, unit, timezone=timezone) for unit in units):
             continue
         found: list[Tenure] = []
         sureness: list[Confidence] = []
