@@ -12,6 +12,7 @@ BUCKETS = (  # field, word, sign, style
     ("unknown", "unseen", "?", "dim"),
 )
 LABEL = 14
+NARROW = 80  # columns: below, a line of its own is more than the yardstick is worth
 
 
 def hours(canvas: Canvas, report: schema.Report) -> None:
@@ -56,7 +57,8 @@ def _holders(canvas: Canvas, report: schema.Report) -> None:
     if mean is not None:
         p95 = report.utilization.p95
         text = f"mean {percent(mean)} while held" + (f", p95 of hours {percent(p95)}" if p95 is not None else "")
-        canvas.parts([f"  {'Utilization':<{LABEL}}"], [text, "yardstick: below 50 % look closer"], separator="   ")
+        yardstick = ["yardstick: below 50 % look closer"] if canvas.width >= NARROW else []
+        canvas.parts([f"  {'Utilization':<{LABEL}}"], [text, *yardstick], separator="   ")
 
 
 def _waiting(canvas: Canvas, demand: schema.Demand) -> None:
