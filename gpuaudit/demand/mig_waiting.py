@@ -35,31 +35,53 @@ class MigWait:
     room: bool  # the free devices of one node cover as many memory slots as one of the profile
 
 
+@dataclass(frozen=True)
+class _Supply:
+    """What the nodes of a cluster offer around one profile; fields as in `MigWait`. `spare` = one of it is free."""
+
+    spare: bool
+    installed: int
+    instead: Mapping[str, float]
+    uncut: tuple[str, ...]
+    free: Mapping[str, float]
+    room: bool
+
+
 def mig_waits(snapshot: Snapshot) -> Iterator[MigWait]:
     """Yield the waits for MIG devices that no free device of the profile could end, by workload and profile."""
     groups: dict[tuple[str, str, str], list[Waiting]] = defaultdict(list)
     for work in snapshot.waiting:
         if mig.parse_resource(work.resource):
             groups[work.cluster, work.workload, work.resource].append(work)
-    for (cluster, _, resource), works in sorted(groups.items()):
-        nodes = [node for node in snapshot.gpu_nodes if node.cluster == cluster and node.listed]
+    supplies: dict[tuple[str, str], _Supply] = {}
+    for (cluster, workload, resource), works in sorted(groups.items()):
         profile = mig.parse_resource(resource) or resource
-        if not any(_free(snapshot, node).get(profile, 0) >= 1 for node in nodes):
-            yield _wait(snapshot, works, profile, nodes)
+        supply = supplies.get((cluster, profile)) or _supply(snapshot, cluster, profile)
+        supplies[cluster, profile] = supply
+        if supply.spare:
+            continue
+        yield MigWait(
+            cluster=cluster,
+            workload=workload,
+            resource=resource,
+            profile=profile,
+            count=sum(work.count for work in works),
+            since=min((work.since for work in works if work.since is not None), default=None),
+            installed=supply.installed,
+            instead=supply.instead,
+            uncut=supply.uncut,
+            free=supply.free,
+            room=supply.room,
+        )
 
 
-def _wait(snapshot: Snapshot, works: list[Waiting], profile: str, nodes: list[Node]) -> MigWait:
+def _supply(snapshot: Snapshot, cluster: str, profile: str) -> _Supply:
+    nodes = [node for node in snapshot.gpu_nodes if node.cluster == cluster and node.listed]
     able = [node for node in nodes if (grid := grid_of(node)) and mig.profile(grid, profile) and not barred(node)]
-    rows = [row for node in able if (grid := grid_of(node)) and (row := mig.profile(grid, profile))]
+    rows = [row for node in able[:1] if (grid := grid_of(node)) and (row := mig.profile(grid, profile))]
     wanted = rows[0] if rows else _any_row(profile)
-    times = [work.since for work in works]
-    return MigWait(
-        cluster=works[0].cluster,
-        workload=works[0].workload,
-        resource=works[0].resource,
-        profile=profile,
-        count=sum(work.count for work in works),
-        since=min((moment for moment in times if moment is not None), default=None),
+    return _Supply(
+        spare=any(_free(snapshot, node).get(profile, 0) >= 1 for node in nodes),
         installed=sum(installed(node).get(profile, 0) for node in nodes),
         instead=_summed(_larger(snapshot, node, wanted) for node in nodes),
         uncut=tuple(sorted({node.pool or node.name for node in able})),
