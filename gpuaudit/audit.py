@@ -77,4 +77,5 @@ def audit(snapshot: Snapshot, rules: Mapping[str, Rule], config: Config, book: P
         monday=[],
         objects=[],
     )
-    return closed(snapshot, report)
+    judged_areas = {outcome.rule.area for outcome in outcomes if not outcome.missing}
+    return closed(snapshot, report, judged=judged_areas)

@@ -22,6 +22,8 @@ from tests.build import NOW, WINDOW, node, pod, usage
 
 SEEN = ("nodes", "pods", "workloads", "systems", "services", "custom_objects", "model_clients")
 
+JUDGED = frozenset({"network", "scheduling", "utilization"})
+
 
 def snapshot(**parts: Any) -> Snapshot:
     facts = parts.pop("facts", SEEN)
@@ -64,8 +66,8 @@ def served(**values: Any) -> schema.Serving:
     return schema.Serving(**(unknown | {"model": "m", "workload": "c/Deployment/n/m"} | values))
 
 
-def step(shot: Snapshot, number: int, **changes: Any) -> tuple[bool | None, str]:
-    found = monday(shot, report(shot, **changes))[number - 1]
+def step(shot: Snapshot, number: int, *, judged: frozenset[str] = JUDGED, **changes: Any) -> tuple[bool | None, str]:
+    found = monday(shot, report(shot, **changes), judged)[number - 1]
     return found.done, found.next
 
 
@@ -95,7 +97,7 @@ def test_decisions_add_up_to_the_booked_plan(parts: list[tuple[str, int]], more:
     booked = (sum(cents for _, cents in parts) + more) / 100
     plan = msgspec.structs.replace(base.plan, savings_monthly=schema.SavingsRange(booked=booked, p50=None, p95=None))
     whole = msgspec.structs.replace(base, plan=plan, findings=[finding(area, cents / 100) for area, cents in parts])
-    rows = decisions(shot, whole)
+    rows = decisions(shot, whole, JUDGED)
     assert [row.decision for row in rows] == [
         "gpu_sizing",
         "model_loading",
@@ -112,7 +114,7 @@ def test_decisions_add_up_to_the_booked_plan(parts: list[tuple[str, int]], more:
 
 def test_without_a_bill_nothing_is_worth_anything() -> None:
     shot = snapshot(nodes=(node("n1", provider=None, instance_type=None),))
-    rows = decisions(shot, report(shot))
+    rows = decisions(shot, report(shot), JUDGED)
     assert [row.annual_delta_usd for row in rows] == [None] * 5
 
 
@@ -223,3 +225,14 @@ def test_an_interface_runs_and_is_used(parts: dict[str, Any], done: bool | None,
 
 def test_no_model_server_needs_no_interface() -> None:
     assert step(snapshot(), 5)[0] is None
+
+
+def test_what_no_rule_judged_is_not_said_to_be_right() -> None:
+    known = serving_cluster(facts=(*SEEN, "node_network"))
+    assert step(known, 4, judged=frozenset())[0] is None
+    rows = {row.decision: row for row in decisions(known, report(known), frozenset())}
+    assert rows["networking"].right.startswith("not judged")
+    assert rows["scheduling"].right.startswith("not judged")
+    assert {row.decision: row.right for row in decisions(known, report(known), JUDGED)}["scheduling"].startswith(
+        "nothing"
+    )

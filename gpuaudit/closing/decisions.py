@@ -5,7 +5,7 @@ words what it enables.
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Literal
 
 from gpuaudit import schema
@@ -23,6 +23,7 @@ DECISION_OF: Mapping[str, Name] = {  # area of a finding → the decision that i
     "scheduling": "scheduling",
 }
 MONTHS = 12
+NOT_JUDGED = "not judged: no rule of this area was run, or none had its facts"
 QUEUES = ("Kueue", "Volcano", "KAI", "Run:ai")
 FABRICS = {
     "infiniband": "InfiniBand",
@@ -36,15 +37,15 @@ FABRICS = {
 }
 
 
-def decisions(snapshot: Snapshot, report: schema.Report) -> list[schema.Decision]:
+def decisions(snapshot: Snapshot, report: schema.Report, judged: Collection[str]) -> list[schema.Decision]:
     """Return the five rows."""
     worth = annual_cents(report)
     told: Mapping[Name, tuple[str, str, str]] = {
         "gpu_sizing": _sizing(report),
         "model_loading": _loading(snapshot, report),
-        "networking": _networking(snapshot, report),
+        "networking": _networking(snapshot, report, judged),
         "observability": _observability(snapshot, report),
-        "scheduling": _scheduling(snapshot, report),
+        "scheduling": _scheduling(snapshot, report, judged),
     }
     return [
         schema.Decision(
@@ -109,7 +110,7 @@ def _loading(snapshot: Snapshot, report: schema.Report) -> tuple[str, str, str]:
     return today, right, "models that answer within seconds after a scale-up, without keeping all of them loaded"
 
 
-def _networking(snapshot: Snapshot, report: schema.Report) -> tuple[str, str, str]:
+def _networking(snapshot: Snapshot, report: schema.Report, judged: Collection[str]) -> tuple[str, str, str]:
     pools = sorted(fabric_of(snapshot), key=lambda pool: (-pool.nodes, pool.cluster, pool.pool))
     if not pools:
         return "no GPU nodes", "nothing to decide", "nothing here"
@@ -117,6 +118,8 @@ def _networking(snapshot: Snapshot, report: schema.Report) -> tuple[str, str, st
     unknown = [pool for pool in pools if pool.kind == "unknown"]
     if wrong:
         right = f"mend {tallied(wrong)}"
+    elif "network" not in judged:
+        right = NOT_JUDGED
     elif unknown:
         right = f"find out about {joined(pool.pool or 'nodes without a pool' for pool in unknown)}: gpuaudit node tells"
     elif not snapshot.facts & LINK_FACTS:
@@ -147,7 +150,7 @@ def _observability(snapshot: Snapshot, report: schema.Report) -> tuple[str, str,
     return today, right, joined(open_ones, 7) or "every question is answered"
 
 
-def _scheduling(snapshot: Snapshot, report: schema.Report) -> tuple[str, str, str]:
+def _scheduling(snapshot: Snapshot, report: schema.Report, judged: Collection[str]) -> tuple[str, str, str]:
     held = [pod for pod in snapshot.pods if pod.holdings and not pod.ended]
     by = Counter(pod.scheduler or "a scheduler not named" for pod in held)
     who = joined(f"{counted(count, 'GPU pod')} by {name}" for name, count in sorted(by.items(), key=_most))
@@ -156,7 +159,8 @@ def _scheduling(snapshot: Snapshot, report: schema.Report) -> tuple[str, str, st
     waits = "what waits is not known" if demand.pending_gpus is None else f"{demand.pending_gpus:,.4g} GPUs waited for"
     today = joined([who or "no GPU pods", *(f"{name} runs" for name in queues), waits], 8)
     wrong = open_findings(report, "scheduling")
-    right = f"mend {tallied(wrong)}" if wrong else "nothing that was found to be wrong"
+    sound = "nothing that was found to be wrong" if "scheduling" in judged else NOT_JUDGED
+    right = f"mend {tallied(wrong)}" if wrong else sound
     hours = demand.gpu_hours_waited
     return today, right, f"{hours:,.0f} GPU-hours waited so far" if hours else "work that starts when a GPU is free"
 

@@ -1,6 +1,6 @@
 """Monday morning: five steps, each done, not done, or not known, with the next thing to do."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from gpuaudit import schema
 from gpuaudit.closing.words import LINK_FACTS, counted, joined, open_findings, percent, row, tallied
@@ -10,12 +10,13 @@ from gpuaudit.demand.gateways import direct_calls, gateways, language_servers
 from gpuaudit.knowledge import facts
 
 SEEN_ENOUGH = 0.80  # of the window's GPU-hours, as --min-coverage has it
+NETWORK = 3  # its place among the steps
 NO_SERVER = "no model server was seen: nothing to do, or let gpuaudit read all namespaces"
 
 Step = tuple[bool | None, str]  # done, next
 
 
-def monday(snapshot: Snapshot, report: schema.Report) -> list[schema.MondayStep]:
+def monday(snapshot: Snapshot, report: schema.Report, judged: Collection[str]) -> list[schema.MondayStep]:
     """Return the five steps."""
     steps: Sequence[tuple[str, Callable[[Snapshot, schema.Report], Step]]] = (
         ("Measure how busy the GPUs are", _measure),
@@ -25,6 +26,11 @@ def monday(snapshot: Snapshot, report: schema.Report) -> list[schema.MondayStep]
         ("Put an interface between applications and models", _interface),
     )
     told = [(step, judge(snapshot, report)) for step, judge in steps]
+    if told[NETWORK][1][0] and "network" not in judged:
+        told[NETWORK] = (
+            told[NETWORK][0],
+            (None, "what links the nodes is known, but no rule of the network was judged"),
+        )
     return [schema.MondayStep(step=step, done=done, next=text) for step, (done, text) in told]
 
 
