@@ -128,6 +128,8 @@ def test_an_answer_is_a_value_or_a_reason() -> None:
     assert answer(shot, "first token", serving=rows)[0] == "slow 9.4 s, m 0.8 s"
     assert answer(shot, "queued", serving=rows)[0] == "p95 over the window: slow 12"
     assert answer(shot, "million tokens", serving=[served(usd_per_million_tokens=0.613)])[0] == "m $0.61"
+    nameless = [served(model="", workload="a/b/Deployment/search/embeddings", queue_p95=3.0)]
+    assert answer(shot, "queued", serving=nameless)[0] == "p95 over the window: search/embeddings 3"
     told = answer(shot, "million tokens", serving=[served(tokens=5.0)])
     assert (told[0], "no price" in told[1]) == (None, True)
     measured = snapshot(facts=(*SEEN, "engine_metrics"))

@@ -29,7 +29,7 @@ def answers(snapshot: Snapshot, report: schema.Report) -> list[schema.Answer]:
 
 
 def _first_token(snapshot: Snapshot, report: schema.Report) -> Told:
-    known = [(one.ttft_p95_seconds, one.model) for one in report.serving if one.ttft_p95_seconds is not None]
+    known = [(one.ttft_p95_seconds, _name(one)) for one in report.serving if one.ttft_p95_seconds is not None]
     if not known:
         return _no_engine(snapshot, "a histogram of the time to the first token")
     slowest = sorted(known, key=lambda pair: (-pair[0], pair[1]))
@@ -37,7 +37,7 @@ def _first_token(snapshot: Snapshot, report: schema.Report) -> Told:
 
 
 def _queued(snapshot: Snapshot, report: schema.Report) -> Told:
-    known = [(one.queue_p95, one.model) for one in report.serving if one.queue_p95 is not None]
+    known = [(one.queue_p95, _name(one)) for one in report.serving if one.queue_p95 is not None]
     if not known:
         return _no_engine(snapshot, "the length of the queue")
     longest = sorted(known, key=lambda pair: (-pair[0], pair[1]))
@@ -47,7 +47,7 @@ def _queued(snapshot: Snapshot, report: schema.Report) -> Told:
 
 def _tokens(snapshot: Snapshot, report: schema.Report) -> Told:
     known = [
-        (one.usd_per_million_tokens, one.model) for one in report.serving if one.usd_per_million_tokens is not None
+        (one.usd_per_million_tokens, _name(one)) for one in report.serving if one.usd_per_million_tokens is not None
     ]
     if known:
         dearest = sorted(known, key=lambda pair: (-pair[0], pair[1]))
@@ -106,6 +106,11 @@ def _no_engine(snapshot: Snapshot, what: str) -> Told:
     if "engine_metrics" not in snapshot.facts:
         return None, f"no engine's metrics were read: {facts.fact('engine_metrics').how}"
     return None, f"what the engines export does not hold {what}, or not of the models that were seen"
+
+
+def _name(served: schema.Serving) -> str:
+    """Return the model, else the workload that serves it."""
+    return served.model or "/".join(served.workload.rsplit("/", 2)[-2:])
 
 
 def _engines(number: int) -> str:
