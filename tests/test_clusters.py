@@ -1,5 +1,6 @@
 """Whole clusters as their platforms show them: every rule runs, nobody is accused, and the reports render."""
 
+from collections.abc import Callable
 from functools import cache
 from types import ModuleType
 
@@ -13,8 +14,11 @@ from gpuaudit.loader import load_rules
 from gpuaudit.plan.pricebook import PriceBook
 from gpuaudit.report.json import decode, render
 from gpuaudit.report.terminal import Screen, render_screen
+from gpuaudit.stack import stack_part
 from gpuaudit.store import dumps, load_stream
 from tests.clusters import aks_infiniband, eks_efa, gke_tcpx, infiniband, working
+from tests.clusters.building import Site, Tree
+from tests.sharing_clusters import kai, runai
 
 CLUSTERS = (infiniband, eks_efa, gke_tcpx, aks_infiniband)
 # What is true of these clusters and may be said of them: (rule, subject's name) by cluster. None of it must be.
@@ -134,3 +138,12 @@ def test_tcpx_on_gke() -> None:
     assert told["Grafana"].status == "unknown", "dashboards of a managed store lie outside"
     assert {told[name].status for name in ("RoCE", "InfiniBand", "EFA", "PFC")} == {"absent"}
     assert "TCPX" in told["GPUDirect RDMA"].evidence[0]
+
+
+@pytest.mark.parametrize(("objects", "name"), [(kai, "KAI"), (runai, "Run:ai")])
+def test_a_scheduler_without_a_status_is_not_said_to_be_down(objects: Callable[[], list[Tree]], name: str) -> None:
+    site = Site("shared", "v1.33.4")
+    site.add(*objects())
+    told = {row.system: row for row in stack_part(site.snapshot(), [])}
+    assert told[name].status in ("present", "unknown")
+    assert told[{"KAI": "Run:ai", "Run:ai": "KAI"}[name]].status == "absent"

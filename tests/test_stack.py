@@ -62,6 +62,8 @@ def test_absent_only_where_it_could_have_been_seen() -> None:
         (system("keda", "workload", pods_wanted=28, pods_ready=27, ready=False), "present"),
         (system("keda", "workload", "custom", pods_wanted=2, pods_ready=0, ready=False), "misconfigured"),
         (system("keda", "workload", pods_wanted=0, pods_ready=0, ready=False), "misconfigured"),
+        (system("keda", "workload", pods_wanted=1), "unknown"),
+        (system("keda", "workload", "image", pods_wanted=1), "present"),
         (system("keda", "custom", in_use=True), "absent"),
         (system("keda", "crd"), "absent"),
         (system("keda", "label"), "absent"),
@@ -245,3 +247,10 @@ def test_whatever_was_seen_each_row_has_one_state(systems: list[InstalledSystem]
         assert one.status in ("present", "provider_managed", "misconfigured", "absent", "unknown")
         if one.status == "absent" and not seen & set(known.keys) and known.layer == "serving":
             assert set(facts) >= {"systems", "workloads", "pods"}
+
+
+def test_the_queues_of_run_ai_are_not_kais() -> None:
+    both = (system("runai", "workload", pods_wanted=1, pods_ready=1), system("kai", "custom"))
+    assert row("Run:ai", snapshot(*both)).status == "present"
+    told = row("KAI", snapshot(*both))
+    assert (told.status, "Run:ai's here" in told.evidence[0]) == ("absent", True)

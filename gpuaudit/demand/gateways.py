@@ -73,8 +73,10 @@ def _systems(snapshot: Snapshot) -> Iterator[Gateway]:
 
 
 def _runs(record: InstalledSystem) -> bool | None:
-    if record.pods_wanted is not None:
-        return bool(record.pods_ready)
+    if record.pods_ready is not None:
+        return record.pods_ready > 0
+    if record.pods_wanted is not None and "image" not in record.seen:
+        return None
     if "image" in record.seen:
         return record.ready is not False
     return record.ready if not record.seen else False

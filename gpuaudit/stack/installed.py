@@ -46,7 +46,9 @@ def _of_traces(view: View, record: InstalledSystem, evidence: tuple[str, ...]) -
 
 def _of_own(record: InstalledSystem, evidence: tuple[str, ...]) -> Verdict:
     """Return the verdict on a system whose own workloads were seen."""
-    if record.pods_ready:
+    if record.pods_ready is None and "image" not in record.seen:
+        return Verdict("unknown", ("its workload is there; whether it runs is not told", *evidence), record.version)
+    if record.pods_ready or record.pods_ready is None:
         managed = set(record.namespaces) <= set(stack().provider_namespaces) and record.namespaces
         return Verdict("provider_managed" if managed else "present", evidence, record.version)
     if record.pods_wanted:

@@ -29,6 +29,7 @@ JUDGES: Mapping[str, Callable[[View], Verdict]] = {
     "InfiniBand": network.infiniband,
     "EFA": network.efa,
     "Run:ai": orchestration.run_ai,
+    "KAI": orchestration.kai,
     "Prometheus": observability.prometheus,
     "Grafana": observability.grafana,
     "DCGM exporter": observability.dcgm_exporter,

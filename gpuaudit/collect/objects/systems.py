@@ -32,6 +32,7 @@ class _Seen:
     signs: set[SystemSign] = field(default_factory=set)
     wanted: int = 0
     ready: int = 0
+    told: bool = False  # some of its own workloads say how many of their pods are ready
     used: bool = False
     managed: bool = False
 
@@ -49,7 +50,7 @@ class ControllerFacts(NamedTuple):
     name: str
     images: tuple[str, ...]
     wanted: int
-    ready: int
+    ready: int | None  # None = the object has no status, as a manifest has none
 
 
 def controller_facts(kind: str, item: Controller) -> ControllerFacts:
@@ -82,11 +83,16 @@ class SystemFacts:
         for key in sorted(owned | imaged.keys()):
             seen = self._seen.setdefault(key, _Seen())
             told = f", {imaged[key]}" if key in imaged else ""
-            seen.note(f"{name}: {facts.ready} of {facts.wanted} ready{told}", "workload" if key in owned else "image")
+            ready = (
+                "it is not told whether it runs" if facts.ready is None else f"{facts.ready} of {facts.wanted} ready"
+            )
+            seen.note(f"{name}: {ready}{told}", "workload" if key in owned else "image")
             seen.namespaces.add(facts.namespace)
             if key in owned:
-                seen.wanted, seen.ready = seen.wanted + facts.wanted, seen.ready + facts.ready
-            (seen.own if key in owned else seen.hosted).append(facts.wanted > 0 and facts.ready >= facts.wanted)
+                seen.wanted, seen.ready = seen.wanted + facts.wanted, seen.ready + (facts.ready or 0)
+                seen.told = seen.told or facts.ready is not None
+            if facts.ready is not None:
+                (seen.own if key in owned else seen.hosted).append(facts.wanted > 0 and facts.ready >= facts.wanted)
             seen.versions |= {found for image in (imaged.get(key),) if image and (found := _version(key, image))}
             seen.guesses |= {found for image in facts.images[:1] if key in owned and (found := image_version(image))}
 
@@ -179,8 +185,8 @@ class SystemFacts:
                 in_use=seen.used or None,
                 provider_managed=seen.managed,
                 seen=tuple(sign for sign in get_args(SystemSign) if sign in seen.signs),
-                pods_wanted=seen.wanted if seen.own else None,
-                pods_ready=seen.ready if seen.own else None,
+                pods_wanted=seen.wanted if "workload" in seen.signs else None,
+                pods_ready=seen.ready if seen.told else None,
                 evidence=tuple(seen.evidence),
                 namespaces=tuple(sorted(seen.namespaces))[:20],
             )
@@ -230,13 +236,14 @@ def _systems_of_scheduler(name: str) -> tuple[str, ...]:
     return tuple(system.key for system in systems.all_systems() if name and name in system.scheduler_names)
 
 
-def _replicas(item: Controller) -> tuple[int, int]:
-    """Return how many pods are wanted and how many are ready."""
+def _replicas(item: Controller) -> tuple[int, int | None]:
+    """Return how many pods are wanted and how many are ready, None for an object without a status."""
     status = item.status
     if status.desired_number_scheduled is not None:
         return status.desired_number_scheduled, status.number_ready or 0
+    told = status.replicas is not None or status.ready_replicas is not None or bool(status.conditions)
     wanted = item.spec.replicas if item.spec.replicas is not None else 1
-    return wanted, status.ready_replicas or 0
+    return wanted, (status.ready_replicas or 0) if told or wanted == 0 else None
 
 
 def _is_product(pattern: str | None, name: str) -> bool:
