@@ -73,7 +73,7 @@ def read_probes(
     """
     fetcher = Fetcher(connection, deadline)
     try:
-        found = list(_pods(fetcher, namespace))
+        found = list(_listed(fetcher, "/api/v1/pods"))
     except ForbiddenError:
         return Probes()  # whoever may not list pods there is told so elsewhere
     except ApiError as error:
@@ -99,15 +99,8 @@ def runs_probe(fetcher: Fetcher, namespace: str) -> bool:
         return False
 
 
-def _pods(fetcher: Fetcher, namespace: str) -> Iterator[ProbePod]:
-    """Yield the running pods of a DaemonSet with the probe's label: in the whole cluster, else in its namespace."""
-    try:
-        yield from _listed(fetcher, "/api/v1/pods")
-    except ForbiddenError:
-        yield from _listed(fetcher, f"/api/v1/namespaces/{quote(namespace, safe='')}/pods")
-
-
 def _listed(fetcher: Fetcher, path: str) -> Iterator[ProbePod]:
+    """Yield the running pods of a DaemonSet with the probe's label."""
     token = ""
     while True:
         query = {"labelSelector": probe().selector, "limit": str(PAGE)} | ({"continue": token} if token else {})
