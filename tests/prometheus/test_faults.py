@@ -43,8 +43,8 @@ def url(data):
         yield url
 
 
-def error(status: int, text: str, **headers: str) -> Answer:
-    return status, headers, json.dumps({"status": "error", "errorType": "execution", "error": text}).encode()
+def error(status: int, text: str, *, kind: str = "execution", **headers: str) -> Answer:
+    return status, headers, json.dumps({"status": "error", "errorType": kind, "error": text}).encode()
 
 
 def total(found) -> float:
@@ -62,12 +62,21 @@ def test_a_server_limited_to_few_samples_is_asked_in_pieces(data: Path, tmp_path
     assert rows["memory_p99_mib"].tolist() == [70000.0] * GPUS
 
 
-@pytest.mark.parametrize("status", [422, 503, 504])
-def test_long_ranges_that_are_refused_are_halved(url: str, status: int) -> None:
+@pytest.mark.parametrize(
+    ("status", "kind", "text"),
+    [
+        (422, "execution", "query timed out in expression evaluation"),
+        (503, "timeout", "query timed out in expression evaluation"),
+        (504, "", "upstream request timeout"),
+        (400, "bad_data", "exceeded maximum resolution of 11,000 points per timeseries"),
+        (422, "bad_data", "the total query time range exceeds the limit (err-mimir-max-total-query-length)"),
+    ],
+)
+def test_long_ranges_that_are_refused_are_halved(url: str, status: int, kind: str, text: str) -> None:
     def trick(asked: Asked) -> Answer | None:
         span = float(asked.form.get("end", 0)) - float(asked.form.get("start", 0))
         long = asked.path.endswith("/query_range") and span > 10 * 3600
-        return error(status, "query timed out in expression evaluation") if long else None
+        return error(status, text, kind=kind) if long else None
 
     with front(url, trick) as server:
         found, asker = reading(server.url, hours=HOURS)

@@ -49,11 +49,12 @@ def failure(status: int, body: bytes, *, retry_after: str | None = None) -> Quer
     text = f"{status} {said}".strip()
     if status in (401, 403, 407) or 300 <= status < 400 or (nobody and status != 429):
         return RefusedError(text)
-    if re.search(trouble.never_text, said):
+    too_much = re.search(trouble.too_much_text, said)
+    if not too_much and re.search(trouble.never_text, said):
         return QueryError(text)
     if status in trouble.busy_status or re.search(trouble.busy_text, said):
         return BusyError(text, _seconds(retry_after))
-    if status in trouble.too_much_status or re.search(trouble.too_much_text, said):
+    if too_much or status in trouble.too_much_status:
         return TooMuchError(text)
     return QueryError(text)
 

@@ -57,7 +57,7 @@ def _seen(report: schema.Report) -> str:
 
 
 def _blind(report: schema.Report) -> list[str]:
-    failed = [source.name for source in report.coverage.sources if source.status == "failed"]
+    failed = dict.fromkeys(source.name for source in report.coverage.sources if source.status == "failed")
     blind = ["failed: " + ", ".join(failed)] if failed else []
     if report.cluster.nodes is None:
         blind.append("no node list, so no bill")
