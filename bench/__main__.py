@@ -29,12 +29,21 @@ def machine() -> str:
     return f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}, {python}"
 
 
-def page(measured: dict[str, tuple[Any, list[dict[str, Any]]]]) -> str:
-    """Return all tables as one Markdown document."""
-    parts = ["# Measured figures", "", f"Written by `make bench BENCH=--write`. Machine: {machine()}.", ""]
+def page(measured: dict[str, tuple[Any, list[dict[str, Any]]]], before: str = "") -> str:
+    """Return all tables as one Markdown document; those that were not measured now stay as they were `before`."""
+    head = f"# Measured figures\n\nWritten by `make bench BENCH=--write`. Machine: {machine()}.\n"
+    sections = {text.partition("\n")[0]: text.rstrip() + "\n" for text in before.split("\n## ")[1:]}
+    known = {module.TITLE: name for name, module in benches().items()}
     for name, (module, rows) in measured.items():
-        parts += [f"## {module.TITLE}", "", f"`python -m bench {name}`", "", *_table(rows), ""]
-    return "\n".join(parts).rstrip() + "\n"
+        text = [module.TITLE, "", f"`python -m bench {name}`", "", *_note(module), *_table(rows), ""]
+        sections[module.TITLE] = "\n".join(text)
+    kept = sorted((known[title], text) for title, text in sections.items() if title in known)
+    return "\n## ".join([head, *(text for _, text in kept)])
+
+
+def _note(module: Any) -> list[str]:
+    """Return what a bench says about its figures."""
+    return [module.NOTE, ""] if getattr(module, "NOTE", "") else []
 
 
 def _table(rows: list[dict[str, Any]]) -> Iterator[str]:
@@ -66,17 +75,17 @@ def main() -> int:
     known = benches()
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of: {', '.join(known)}; default: all")
-    parser.add_argument("--write", action="store_true", help="renew docs/bench.md; all benches only")
+    parser.add_argument("--write", action="store_true", help="renew docs/bench.md, the named benches of it")
     chosen = parser.parse_args()
     unknown = sorted(set(chosen.names) - set(known))
-    if unknown or (chosen.write and chosen.names):
-        parser.error(f"there is no bench {', '.join(unknown)}" if unknown else "--write takes all benches")
+    if unknown:
+        parser.error(f"there is no bench {', '.join(unknown)}")
     measured = {}
     for name in chosen.names or known:
         measured[name] = (known[name], known[name].run())
         show(*(known[name].TITLE, measured[name][1]))
     if chosen.write:
-        PAGE.write_text(page(measured), "utf-8")
+        PAGE.write_text(page(measured, PAGE.read_text("utf-8") if PAGE.is_file() else ""), "utf-8")
     return 0
 
 

@@ -14,7 +14,7 @@ from datetime import datetime
 
 from gpuaudit.cluster.platform import Namespace
 from gpuaudit.collect.decode import Decoded, Kind, decode_page, decode_text
-from gpuaudit.collect.gather.finish import inventory_of
+from gpuaudit.collect.gather.finish import inventory_of, make_nodes
 from gpuaudit.collect.gather.pods import take_pod, take_pods
 from gpuaudit.collect.gather.state import Gathered
 from gpuaudit.collect.gather.take import take
@@ -86,6 +86,8 @@ class InventoryBuilder:
 
     def nodes_read(self) -> None:
         """Say that no more nodes and resource slices come: of pods on nodes without GPUs only sums are kept."""
+        if not self._state.nodes_complete:
+            make_nodes(self._state)
         self._state.nodes_complete = True
 
     def pods_read(self) -> None:

@@ -50,7 +50,7 @@ class _Devices:
 def inventory_of(state: Gathered) -> Inventory:
     """Return the inventory of what was gathered."""
     devices = _devices(state)
-    nodes = {node.name: node for node in _nodes(state, devices)}
+    nodes = _nodes(state, devices) if state.nodes is None else state.nodes
     pods, groups = _pods(state, nodes, devices)
     records = _with_loads(state, nodes, pods, state.fold.loads())
     _add_evidence(state, records)
@@ -87,6 +87,11 @@ def inventory_of(state: Gathered) -> Inventory:
     )
 
 
+def make_nodes(state: Gathered) -> None:
+    """Make the records of the nodes once no more of them come; pods are still on their way meanwhile."""
+    state.nodes = _nodes(state, _devices(state))
+
+
 def _add_evidence(state: Gathered, nodes: tuple[Node, ...]) -> None:
     """Tell the systems what was seen of them, the strongest evidence first and in a fixed order."""
     for facts in state.kept.all_values("facts ", ControllerFacts):
@@ -111,11 +116,15 @@ def _devices(state: Gathered) -> _Devices:
     return _Devices({name: tuple(items) for name, items in named.items()}, {item.key: item for item in sliced})
 
 
-def _nodes(state: Gathered, devices: _Devices) -> Iterable[Node]:
+def _nodes(state: Gathered, devices: _Devices) -> dict[str, Node]:
+    made = {}
     for item in state.kept.values("nodes", NodeObject):
         record = node_record(item, cluster=state.cluster)
         found = cards_of(record, devices.by_node.get(record.name, ()))
-        yield msgspec.structs.replace(record, cards=found.cards, cards_source=found.source, sharing=found.sharing)
+        made[record.name] = msgspec.structs.replace(
+            record, cards=found.cards, cards_source=found.source, sharing=found.sharing
+        )
+    return made
 
 
 def _pods(

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple, TypeVar
 
+from gpuaudit.cluster.nodes import Node
 from gpuaudit.cluster.workloads import Pod, Workload
 from gpuaudit.collect.decode import Kind
 from gpuaudit.collect.kubernetes_types import Identity, Meta
@@ -111,6 +112,7 @@ class Gathered:
     version: str | None = None
     within: dict[Kind, tuple[str, ...]] = field(default_factory=dict)  # kinds that were read in some namespaces only
     nodes_complete: bool = False  # all nodes and slices were read: pods elsewhere need no owner
+    nodes: dict[str, Node] | None = None  # their records, made as soon as that is so
     pods_complete: bool = False  # all pods were read: events about others can go
     kept: Kept = field(default_factory=Kept)
     pods: dict[tuple[str, str], KeptPod] = field(default_factory=dict)
