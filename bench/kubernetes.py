@@ -48,6 +48,7 @@ def run() -> list[dict[str, object]]:
                 "fetch s": fetched,
                 "collect s": collected,
                 "× fetch": collected / fetched,
+                "collect CPU s": statistics.median(one["cpu"] for _, one in rounds),
                 "peak MB": max(one["peak_mb"] for _, one in rounds),
             }
         )
@@ -104,12 +105,13 @@ def _collect(url: str) -> dict[str, float]:
         json.dump({"apiVersion": "v1", "kind": "Config", "current-context": "bench"} | config, file)
         file.flush()
         (connection,) = connections((), Path(file.name))
-    start = time.perf_counter()
+    start, before = time.perf_counter(), time.process_time()
     reading = read_cluster(connection, Deadline(600))
     inventory = reading.builder.finish()
-    seconds = time.perf_counter() - start
+    seconds, cpu = time.perf_counter() - start, time.process_time() - before
     assert len(inventory.nodes) == NODES, reading.fatal
-    return {"seconds": seconds, "requests": reading.requests, "bytes": reading.received, "peak_mb": _peak()}
+    counted = {"requests": reading.requests, "bytes": reading.received}
+    return {"seconds": seconds, "cpu": cpu, "peak_mb": _peak()} | counted
 
 
 def _peak() -> float:

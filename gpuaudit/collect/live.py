@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from difflib import get_close_matches
 
 import msgspec
 
@@ -46,6 +47,7 @@ def collect_live(config: Config, *, progress: Progress | None = None) -> Live:
         found = connections(config.context, config.kubeconfig)
     whole = Deadline(config.max_time.total_seconds())
     readings = _readings(found, config, whole, progress)
+    _refuse_unknown(config.namespace, readings)
     inventories = [reading.builder.finish() for reading in readings]
     told = [source_of(one, two, alone=len(found) == 1) for one, two in zip(readings, inventories, strict=True)]
     if all(source.status == "failed" for source in told):
@@ -129,6 +131,16 @@ def _readings(found: Sequence[Connection], config: Config, whole: Deadline, prog
         if readings[-1].interrupted:
             break
     return readings
+
+
+def _refuse_unknown(namespaces: Sequence[str], readings: Sequence[Reading]) -> None:
+    """Raise UserError for a namespace that is in none of the clusters, where all that there are could be listed."""
+    known = {name for reading in readings for name in reading.builder.namespaces}
+    listed = all(any(one.name == "namespaces" and one.complete for one in reading.listed) for reading in readings)
+    missing = [name for name in namespaces if name not in known]
+    if listed and missing:
+        near = get_close_matches(missing[0], sorted(known), n=6, cutoff=0.4) or sorted(known)[:6]
+        raise UserError(f"there is no namespace {missing[0]!r}", hint=f"it has: {', '.join(near)}")
 
 
 def _of_use(

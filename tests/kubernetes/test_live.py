@@ -193,6 +193,14 @@ def test_whoever_may_read_nothing_is_told_what_to_do(api: Replay) -> None:
     assert caught.value.code == 2
 
 
+def test_a_namespace_that_is_not_there_is_refused(api: Replay) -> None:
+    with pytest.raises(UserError) as caught:
+        live(api, namespace=("nlp-prd",))
+    assert "no namespace 'nlp-prd'" in caught.value.message
+    assert TENANT in caught.value.hint
+    assert caught.value.code == 2
+
+
 def test_namespaces_that_other_contexts_of_the_cluster_name_are_tried(api: Replay) -> None:
     """A person with a context per namespace need not type them; another cluster's are not tried."""
     config = json.loads(api.kubeconfig("limited").read_text())
@@ -230,6 +238,26 @@ def test_one_failing_cluster_does_not_sink_the_rest(api: Replay) -> None:
     assert "no connection" in the_source(found, "kubernetes of gone").detail
     assert the_source(found, "kubernetes of lab").status == "ok"
     check_nodes(found)
+
+
+def test_one_context_without_credentials_does_not_sink_the_rest(api: Replay) -> None:
+    """A login that has run out for one cluster is the usual case."""
+    config = json.loads(api.kubeconfig("auditor").read_text())
+    login = {"apiVersion": "client.authentication.k8s.io/v1", "command": "no-such-login", "interactiveMode": "Never"}
+    config["users"].append({"name": "out", "user": {"exec": login}})
+    config["clusters"].append({"name": "other", "cluster": {"server": api.url}})
+    config["contexts"].append({"name": "out", "context": {"cluster": "other", "user": "out"}})
+    path = api.folder / "out.json"
+    path.write_text(json.dumps(config))
+    found = collect_live(Config(kubeconfig=path, context=("out", "auditor"), now=NOW)).snapshot
+    assert [cluster.name for cluster in found.clusters] == ["lab"]
+    told = the_source(found, "kubernetes of other")
+    assert told.status == "failed"
+    assert told.detail.startswith("context out; context 'out' gives no credentials")
+    check_nodes(found)
+    seen = run("doctor", "--context", "out", "--context", "auditor", KUBECONFIG=str(path))
+    assert seen.returncode == 0
+    assert "cannot be read: context 'out' gives no credentials" in seen.stdout
 
 
 def test_two_contexts_of_one_cluster_count_once(api: Replay) -> None:

@@ -21,7 +21,7 @@ class Connection:
     """A cluster and how to reach it.
 
     `namespaces` are to be tried by whoever may not list the whole cluster: the context's own first, then what other
-    contexts of the same cluster name.
+    contexts of the same cluster name. `broken` is why a context among others cannot be used at all.
     """
 
     context: str
@@ -30,6 +30,7 @@ class Connection:
     namespaces: tuple[str, ...]
     client: Any = field(repr=False)  # kubernetes.client.ApiClient
     reload: Callable[[], Any] | None = field(default=None, repr=False)  # a client with fresh credentials
+    broken: UserError | None = None
 
     def renew(self) -> bool:
         """Read the credentials anew (a credential plugin runs again); False when that gives nothing."""
@@ -60,7 +61,7 @@ class Connection:
 def connections(contexts: Sequence[str], kubeconfig: Path | None) -> list[Connection]:
     """Return a connection per context, the current one if none is named; inside a cluster its own API server.
 
-    UserError when there is no configuration, or a context is not in it.
+    UserError when there is no configuration, a context is not in it, or the only one gives no credentials.
     """
     if not contexts and kubeconfig is None and _in_cluster() and not _has_kubeconfig():
         return [_from_service_account()]
@@ -76,9 +77,13 @@ def connections(contexts: Sequence[str], kubeconfig: Path | None) -> list[Connec
             near = ", ".join(sorted(by_name)[:8]) or "none"
             raise UserError(f"no context {name!r} in the kubeconfig", hint=f"it has: {near}")
     names = _cluster_names([by_name[name] for name in wanted])
-    return [
+    found = [
         _from_kubeconfig(by_name[name], names[name], _namespaces(by_name[name], known), kubeconfig) for name in wanted
     ]
+    broken = [one.broken for one in found if one.broken]
+    if len(broken) == len(found):
+        raise broken[0]
+    return found
 
 
 def short_name(cluster: str) -> str:
@@ -102,7 +107,10 @@ def _from_kubeconfig(
     def load() -> Any:
         return _kubeconfig_client(row["name"], kubeconfig)
 
-    return _connection(row["name"], name, namespaces, load)
+    try:
+        return _connection(row["name"], name, namespaces, load)
+    except UserError as error:
+        return Connection(row["name"], name, "", namespaces, client=None, broken=error)
 
 
 def _kubeconfig_client(context: str, kubeconfig: Path | None) -> Any:

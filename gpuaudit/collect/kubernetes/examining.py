@@ -3,7 +3,7 @@
 import queue
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from gpuaudit.cluster.platform import Service, SourceStatus
 from gpuaudit.collect.builder import InventoryBuilder
@@ -70,22 +70,22 @@ def examine(
     connection: Connection, *, seconds: float, namespaces: Sequence[str] = (), probe_namespace: str = ""
 ) -> Examined:
     """Ask a cluster for one object of every kind that would be read, and for the node probe in its namespace."""
+    base = Examined(connection.context, connection.cluster, connection.server)
+    if connection.broken:
+        return replace(base, fatal=connection.broken.message)
     deadline = Deadline(seconds)
     fetcher = Fetcher(connection, deadline, read_seconds=min(10.0, seconds))
-    base = Examined(connection.context, connection.cluster, connection.server)
     try:
         discovered = discover(fetcher)
         version = server_version(fetcher)
     except ApiError as error:
-        return Examined(base.context, base.cluster, base.server, fatal=str(error))
+        return replace(base, fatal=str(error))
     places = tuple(namespaces) or connection.namespaces
     listed = _ask_all(fetcher, discovered.served, places)
     groups = {one.served.how.group for one in listed}
     services = [one.served for one in listed if one.name == "services" and one.how in (How.READ, How.PARTLY)]
-    return Examined(
-        base.context,
-        base.cluster,
-        base.server,
+    return replace(
+        base,
         version=version,
         listed=tuple(sorted(listed, key=lambda one: one.name)),
         absent_groups=tuple(sorted(_all_groups() - groups)),

@@ -61,6 +61,9 @@ def read_cluster(
     fetcher = Fetcher(connection, deadline)
     reading = Reading(connection, InventoryBuilder(connection.cluster, server=connection.server, dated=False))
     reading.chosen = bool(namespaces)
+    if connection.broken:
+        reading.fatal = connection.broken.message
+        return reading
     try:
         _read(fetcher, reading, namespaces, progress or (lambda _: None))
     except KeyboardInterrupt:

@@ -39,7 +39,7 @@ def tenant_namespaces(reading: Reading) -> tuple[str, ...] | None:
 
 def _place(reading: Reading) -> str:
     connection = reading.connection
-    return f"context {connection.context} at {connection.server}"
+    return f"context {connection.context}" + (f" at {connection.server}" if connection.server else "")
 
 
 def _lines(reading: Reading) -> list[str]:

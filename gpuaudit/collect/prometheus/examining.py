@@ -172,6 +172,8 @@ def examine_servers(
         return [examine_server(Asker(way, deadline), window=window, matching=given)]
     found = []
     for connection, services in clusters:
+        if connection.broken:
+            continue
         seen = [
             examine_server(Asker(way, deadline), window=window, matching=given, cluster=connection.cluster)
             for way in places(connection, services)
