@@ -21,6 +21,8 @@ from typing import Any
 from tests.prometheus.server import programs, serving
 
 TITLE = "A week of 10,000 GPUs from a Prometheus"
+NOTE = """Bare: the same requests, two in flight, their answers thrown away. Both run in processes of their own, in
+turn, on a server with default limits. With few GPUs the server answers at once, and what is left is our own start."""
 SIZES = (100, 1_000, 10_000)
 DAYS, STEP = 7, 300
 START = datetime(2026, 11, 2, tzinfo=UTC)
