@@ -24,19 +24,21 @@ def no_gpudirect_rdma(snapshot: Snapshot) -> Iterator[Finding]:
     Each message is then copied through the host's memory, twice, and takes half the bandwidth and CPU time with it.
     Either the module nvidia_peermem or DMA-BUF (open kernel modules, kernel 5.12 or newer) is enough: where a label or
     a host does not tell, it is unknown. The GPU Operator's driver.rdma.enabled=false only asks for a look, unless it
-    drives open kernel modules, which need no module. Settings of a job that switch it off count too
-    (NCCL_NET_GDR_LEVEL=LOC), and so does NCCL's log. EFA and GPUDirect-TCPX do without.
+    drives open kernel modules, which need no module. It matters where a job spans nodes, and is low elsewhere. Settings
+    of a job that switch it off count too (NCCL_NET_GDR_LEVEL=LOC), and so does NCCL's log. EFA and GPUDirect-TCPX do
+    without.
 
     Prefer DMA-BUF: driver.kernelModuleType=open; else driver.rdma.enabled=true (with useHostMofed where the host has
     the network driver). Then look for GDRDMA in NCCL's log.
     """
+    gangs = {node.key for gang in crossings(snapshot) for node in gang.nodes}
     for group in by_pool(node for node in snapshot.gpu_nodes if _is_off(snapshot, node)):
-        yield _of_nodes(group)
+        yield _of_nodes(group, hurt=any(node.key in gangs for node in group))
     for cluster in sorted({node.cluster for node in snapshot.gpu_nodes}):
         unsure = [node for node in snapshot.gpu_nodes if node.cluster == cluster and _is_unknown(snapshot, node)]
         for policy in policies(snapshot, cluster, "ClusterPolicy"):
             if unsure and _switched_off(policy):
-                yield _of_policy(policy, unsure)
+                yield _of_policy(policy, unsure, hurt=any(node.key in gangs for node in unsure))
     yield from _of_jobs(snapshot)
 
 
@@ -54,9 +56,10 @@ def _switched_off(policy: CustomObject) -> bool:
     return off and value(policy, "spec.driver.kernelModuleType") != "open"
 
 
-def _of_nodes(group: Sequence[Node]) -> Finding:
+def _of_nodes(group: Sequence[Node], *, hurt: bool) -> Finding:
     return Finding(
-        subject=pool_subject(group, gpus=float(sum(node.gpus for node in group))),
+        subject=pool_subject(group),
+        severity=None if hurt else Severity.LOW,
         message=f"network cards of {count(len(group), 'node')} in {place(group)} cannot reach GPU memory: neither "
         f"nvidia_peermem nor DMA-BUF on {listed([node.name for node in group])}",
         evidence=tuple(
@@ -71,11 +74,12 @@ def _of_nodes(group: Sequence[Node]) -> Finding:
     )
 
 
-def _of_policy(policy: CustomObject, nodes: Sequence[Node]) -> Finding:
+def _of_policy(policy: CustomObject, nodes: Sequence[Node], *, hurt: bool) -> Finding:
     managed = value(policy, "spec.driver.enabled") is not False
     whose = "" if managed else ", and the operator does not bring the driver, so that the hosts must"
     return Finding(
         subject=Subject(cluster=policy.cluster, kind=policy.kind, name=policy.name),
+        severity=None if hurt else Severity.LOW,
         message=f"GPUDirect RDMA is off in ClusterPolicy {policy.name} (driver.rdma.enabled=false){whose}; "
         f"{count(len(nodes), 'GPU node')} with RDMA: {listed([node.name for node in nodes])}",
         evidence=(
