@@ -12,6 +12,7 @@ from gpuaudit.cluster.serving import Served
 from gpuaudit.cluster.snapshot import Snapshot
 from gpuaudit.cluster.usage import NOBODY, UNKNOWN_OWNER, Usage
 from gpuaudit.cluster.workloads import Workload
+from gpuaudit.collect.engines.by_model import by_model
 from gpuaudit.collect.holding_owners import own_by_holdings
 from gpuaudit.collect.inventory import Inventory
 from gpuaudit.collect.machines import join_machines
@@ -88,7 +89,7 @@ def assemble(materials: Materials, *, now: datetime | None, read_at: datetime, w
         workloads=workloads,
         nccl_logs=logs,
         metrics=_metrics(materials, part),
-        served=_served(materials, part),
+        served=_served(materials, part, inventory.workloads),
         sources=tuple(sorted(sources, key=lambda one: (one.name, one.cluster or "", one.detail))),
         join_ratio=_join_ratio(materials, part),
         usage=usage,
@@ -168,10 +169,13 @@ def _metrics(materials: Materials, part: MetricsPart) -> tuple[Metric, ...]:
     return tuple(found[key] for key in sorted(found))
 
 
-def _served(materials: Materials, part: MetricsPart) -> tuple[Served, ...]:
+def _served(materials: Materials, part: MetricsPart, workloads: Sequence[Workload]) -> tuple[Served, ...]:
     """Return what engines told; of a key in several inputs, what was told over the longest time."""
     found: dict[tuple[str, str, str, str], Served] = {}
-    for one in (*(row for snapshot in materials.snapshots for row in snapshot.served), *part.served):
+    for one in (
+        *(row for snapshot in materials.snapshots for row in snapshot.served),
+        *by_model(part.served, workloads),
+    ):
         before = found.get(one.key)
         if before is None or (one.days or 0.0) >= (before.days or 0.0):
             found[one.key] = one

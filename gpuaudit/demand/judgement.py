@@ -87,8 +87,13 @@ def underused(
 
 
 def looks_underused(tenure: Tenure, *, mean_below: float = UNDERUSED_MEAN, p95_below: float = UNDERUSED_P95) -> bool:
-    """Whether mean and 95th percentile stayed below the thresholds, at any age."""
+    """Whether mean and 95th percentile stayed below the thresholds, at any age.
+
+    A server whose KV cache was ever fuller than that is bound by its memory.
+    """
     mean, p95 = tenure.active_mean, tenure.active_p95
+    if tenure.kv_max is not None and tenure.kv_max >= p95_below:
+        return False
     return mean is not None and p95 is not None and mean < mean_below and p95 < p95_below
 
 

@@ -108,7 +108,14 @@ def _told(rows: Sequence[Served], *, pods: int) -> Served:
     """Return what the engine told of its cache. Raises where it told nothing, of several models, or of few pods."""
     told = [row for row in rows if row.kv_peaks]
     if not told:
-        raise _CannotTellError("the use of its KV cache was not measured")
+        seen = [row for row in rows if row.kv_max is not None]
+        if not seen:
+            raise _CannotTellError("the use of its KV cache was not measured")
+        raise _CannotTellError(
+            "the use of its KV cache was watched for less than a day"
+            if any(row.days is not None for row in seen)
+            else "the use of its KV cache is known for one moment only"
+        )
     if len(told) > 1:
         raise _CannotTellError(f"it serves {len(told)} models at once")
     (row,) = told

@@ -63,6 +63,7 @@ class Tenure:
     memory_p99_mib: float | None
     memory_max_mib: float | None
     memory_mib: float | None  # of the whole card
+    kv_max: float | None = None  # largest use of the KV cache of any of the owner's pods, 0-1
 
     @property
     def held(self) -> bool:
@@ -136,6 +137,7 @@ class _Reader:
             gpus=gpus_share,
             shared=bool(self.columns["shared"][i]),
             engine=workload.engine if workload else None,
+            kv_max=self._kv_max(text["owner"]),
             current=self._current(text, holder, last, self.columns["interval_seconds"][i]),
             first=first,
             last=last,
@@ -167,6 +169,10 @@ class _Reader:
             return 0.0
         since = max(holder.scheduled or holder.started or first, self.snapshot.window.start)
         return max(0.0, _hours(first - since)) + max(0.0, _hours(self.snapshot.window.end - last) - 1.0)
+
+    def _kv_max(self, owner: str) -> float | None:
+        told = self.snapshot.served_by_workload.get(owner, ()) if owner else ()
+        return max((row.kv_peak for row in told if row.kv_peak is not None), default=None)
 
     def _card_facts(self, text: Mapping[str, str]) -> dict[str, Any]:
         card = card_of(self.snapshot, text["cluster"], text["node"], text["card"])

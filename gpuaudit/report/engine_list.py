@@ -58,7 +58,8 @@ _READING = """\
   of its kind that the store has, rolled up at the server: the number of questions does not depend on pods. Resets of
   counters are undone there; copies by replicas and by two scrape jobs count once.
 - From files (`--input`): exposition text, OpenMetrics and `promtool tsdb dump` lines. A single scrape gives latencies
-  since its engine began and what runs now, and no counts.
+  since its engine began and what runs now, and no counts; without labels it belongs to the only workload that serves
+  the model it names.
 - A series belongs to the pod in {pods} (the first that it has), and the pod
   to its workload; pods that are gone are known by kube-state-metrics. What names no known pod stays without a workload.
 - Percentiles are read off the buckets of all pods together, as `histogram_quantile` does. One that lies above the last

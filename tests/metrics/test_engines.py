@@ -2,9 +2,19 @@
 
 from pathlib import Path
 
+import msgspec
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from gpuaudit.cluster.serving import Served
+from gpuaudit.cluster.workloads import Workload
+from gpuaudit.collect.engines.by_model import by_model
+from gpuaudit.collect.engines.gathered import Gathered, Of
 from gpuaudit.collect.engines.quantiles import quantile
+from gpuaudit.collect.metrics.store import increase, thinned
+from gpuaudit.knowledge import engines
 from tests.engine_story import CHAT, HOURS, PODS, counter, gauge, pod, vllm
 from tests.metrics.history import START, openmetrics, part, read
 
@@ -74,6 +84,56 @@ def test_a_recorded_engine_is_read() -> None:
     assert row.kv_max == pytest.approx(0.0026235242675994863)
     assert row.ttft_p95_seconds == pytest.approx(0.07, abs=0.01)
     assert row.memory_utilization == 0.9
+
+
+@given(
+    st.lists(st.floats(0, 1e6), min_size=1, max_size=200),
+    st.integers(1, 4000),
+)
+def test_thinning_keeps_what_a_counter_rose_by(values, step) -> None:
+    times = np.arange(len(values), dtype=np.int64) * step * 1000
+    _, kept = thinned("vllm:generation_tokens_total", times, np.array(values))
+    assert increase(kept) == pytest.approx(increase(np.array(values)), rel=1e-9, abs=1e-6)
+    assert len(kept) <= len(values)
+
+
+def test_load_adds_up_over_groups_and_not_over_pieces() -> None:
+    signal = next(one for one in engines.signals() if one.signal == "waiting" and one.engine == "vllm")
+    gathered, of = Gathered(), Of("c", "w", "vllm", "m")
+    for group, value in (("a", 3.0), ("a", 5.0), ("b", 2.0)):
+        gathered.load(of, signal, "p95", value, group=group)
+        gathered.load(of, signal, "max", value)
+    (row,) = gathered.served()
+    assert (row.waiting_p95, row.waiting_max) == (7.0, 5.0)
+
+
+def test_a_page_without_labels_belongs_to_the_only_workload_of_its_model() -> None:
+    def workload(name, engine="vllm", model="org/Llama", cluster="c"):
+        known = {
+            "cluster": cluster,
+            "kind": "Deployment",
+            "namespace": "n",
+            "name": name,
+            "engine": engine,
+            "model": model,
+        }
+        return Workload(id=f"{cluster}/Deployment/n/{name}", **known)
+
+    page = Served(cluster="c", workload="", engine="vllm", model="llama")
+    own = workload("a")
+    assert by_model([page], [own])[0].workload == own.id
+    others = (
+        [],
+        [own, workload("b")],
+        [workload("a", engine="sglang")],
+        [workload("a", cluster="d")],
+        [workload("a", model=None)],
+    )
+    assert {by_model([page], known)[0].workload for known in others} == {""}
+    history = msgspec.structs.replace(page, days=3.0)
+    assert by_model([history], [own])[0].workload == ""
+    told = msgspec.structs.replace(page, workload=own.id)
+    assert [row.workload for row in by_model([told, page], [own])] == [own.id, ""]
 
 
 @pytest.mark.parametrize(

@@ -131,6 +131,20 @@ def test_engines_of_other_makes_are_read_by_their_own_names(tmp_path) -> None:
     assert row.error_ratio == pytest.approx(0.1, rel=1e-3)
 
 
+def test_a_server_that_allows_few_samples_is_asked_in_pieces(tmp_path) -> None:
+    lines = vllm(pod(PODS["a"]), reset=30.0) + vllm(pod("other-0", "elsewhere"), rate=7.0)
+    dcgm = openmetrics(SM, labels(pod=PODS["a"]), steady(0.5, hours=2))
+    with serving(blocks([*lines, *dcgm], tmp_path), "--query.max-samples=1000") as url:
+        found, asker = reading(url, hours=HOURS, workloads=[CHAT])
+    assert found.troubles == ()
+    assert asker.halved > 0
+    row = next(one for one in found.part.served if one.workload == CHAT)
+    assert row.requests == pytest.approx(100 * HOURS, rel=5e-3)
+    assert row.ttft_p95_seconds == pytest.approx(3.0, rel=5e-3)
+    assert (row.waiting_p95, row.waiting_max, row.running_p95) == (20, 20, 4)
+    assert row.kv_peaks == pytest.approx([0.512, 0.536, 0.560], abs=1e-3)
+
+
 def test_the_number_of_questions_does_not_depend_on_pods(tmp_path) -> None:
     few, many = tmp_path / "few", tmp_path / "many"
     few.mkdir(), many.mkdir()

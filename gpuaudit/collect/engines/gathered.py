@@ -45,7 +45,7 @@ class Gathered:
     moment: bool = False  # a single point in time: counts are since each engine began
     counts: dict[Told, dict[int, float]] = field(default_factory=lambda: defaultdict(dict))
     buckets: dict[Told, dict[int, dict[float, float]]] = field(default_factory=lambda: defaultdict(dict))
-    loads: dict[tuple[Told, str], dict[int, float]] = field(default_factory=lambda: defaultdict(dict))
+    loads: dict[tuple[Told, str], dict[int, dict[str, float]]] = field(default_factory=lambda: defaultdict(dict))
     least: dict[Told, float] = field(default_factory=dict)
     kv_days: dict[Of, dict[int, float]] = field(default_factory=lambda: defaultdict(dict))
     caches: dict[Of, list[Mapping[str, str]]] = field(default_factory=lambda: defaultdict(list))
@@ -60,12 +60,13 @@ class Gathered:
         rows = self.buckets[Told(of, signal.signal)].setdefault(signal.rank, {})
         _add(rows, bound * signal.scale, value)
 
-    def load(self, of: Of, signal: Signal, statistic: str, value: float) -> None:
-        """Add to a statistic of requests running or waiting: p95 over all pods adds up, max is of any pod."""
-        rows = self.loads[Told(of, signal.signal), statistic]
-        rows[signal.rank] = (
-            max(rows.get(signal.rank, 0.0), value) if statistic == "max" else rows.get(signal.rank, 0.0) + value
-        )
+    def load(self, of: Of, signal: Signal, statistic: str, value: float, *, group: str = "") -> None:
+        """Note a statistic of requests running or waiting: that of each group of pods once, the largest of its parts.
+
+        p95 adds up over groups, max is of any pod.
+        """
+        groups = self.loads[Told(of, signal.signal), statistic].setdefault(signal.rank, {})
+        groups[group] = max(value, groups.get(group, 0.0))
 
     def smallest(self, of: Of, signal: Signal, value: float) -> None:
         """Note a size of the cache: the smallest of any pod counts."""
@@ -158,7 +159,11 @@ class Gathered:
         return quantile(q, rows[min(rows)]) if rows else None
 
     def _load(self, of: Of, signal: str, statistic: str) -> float | None:
-        return _best(self.loads.get((Told(of, signal), statistic), {}))
+        rows = self.loads.get((Told(of, signal), statistic), {})
+        if not rows:
+            return None
+        groups = rows[min(rows)].values()
+        return max(groups) if statistic == "max" else sum(groups)
 
     def _peaks(self, of: Of, hours: Mapping[int, float]) -> tuple[float, ...]:
         """Return the peaks of the days that were observed; what was seen on other days goes to the nearest of them."""

@@ -104,8 +104,8 @@ class _Taker:
                 self.gathered.load(of, signal, "max", value)
 
     def _loads(self, signal: Signal, _: Piece, rows: list[Row]) -> None:
-        for _row, of, _time, value in self._each(signal, rows):
-            self.gathered.load(of, signal, "p95", value)
+        for row, of, _time, value in self._each(signal, rows):
+            self.gathered.load(of, signal, "p95", value, group=repr(sorted(row.metric.items())))
 
     def _sizes(self, signal: Signal, _: Piece, rows: list[Row]) -> None:
         for _row, of, _time, value in self._each(signal, rows):
