@@ -17,12 +17,18 @@ UNBOUNDED = 1_000_000
 
 
 def render_screen(report: schema.Report, screen: Screen, *, show_all: bool = False, top: int = 7) -> str:
-    """Return the report's text for that screen; 40 lines hold the top 7 actions, `show_all` adds everything else."""
+    """Return the report's text for that screen; 40 lines hold the top 7 actions, `show_all` adds everything else.
+
+    On a screen so narrow that they do not fit, there are fewer.
+    """
     if show_all:
         canvas = _first_screen(report, Canvas(screen, spare_lines=UNBOUNDED), top=len(report.actions), show_all=True)
         details(canvas, report)
         return canvas.text()
     tight = _first_screen(report, Canvas(screen), top=top, show_all=False)
+    while tight.height > FIRST_SCREEN_LINES and top > 1:
+        top -= 1
+        tight = _first_screen(report, Canvas(screen), top=top, show_all=False)
     spare = max(0, FIRST_SCREEN_LINES - tight.height)
     return _first_screen(report, Canvas(screen, spare_lines=spare), top=top, show_all=False).text()
 
