@@ -97,6 +97,24 @@ def test_thinning_keeps_what_a_counter_rose_by(values, step) -> None:
     assert len(kept) <= len(values)
 
 
+def test_errors_of_the_web_server_belong_to_the_only_model_and_prove_no_engine() -> None:
+    lines = vllm(pod(PODS["a"]))
+    for name, path, status, rate in (
+        (PODS["a"], "/v1/chat/completions", "5xx", 3.0),
+        (PODS["a"], "/v1/completions", "429", 1.0),
+        (PODS["a"], "/v1/chat/completions", "2xx", 96.0),
+        (PODS["a"], "/metrics", "5xx", 50.0),
+        ("shop-7d9f8b6c5d-x2x4z", "/v1/orders", "5xx", 70.0),
+    ):
+        lines += openmetrics("http_requests_total", pod(name, handler=path, status=status), counter(rate))
+    rows = told(lines)
+    assert set(rows) == {(CHAT, "vllm", "llama")}
+    row = rows[(CHAT, "vllm", "llama")]
+    assert row.errors == pytest.approx(4 * HOURS, rel=2e-3)
+    assert row.requests == pytest.approx(104 * HOURS, rel=2e-3)
+    assert row.error_ratio == pytest.approx(6 / 104, rel=2e-3)
+
+
 def test_load_adds_up_over_groups_and_not_over_pieces() -> None:
     signal = next(one for one in engines.signals() if one.signal == "waiting" and one.engine == "vllm")
     gathered, of = Gathered(), Of("c", "w", "vllm", "m")

@@ -16,6 +16,7 @@ HOUR_MS = 3_600_000
 DAY_HOURS = 24
 FULL_DAY_HOURS = 20  # observed, for a day to count as one
 MAX_NAME = 200
+SIDE_SIGNALS = ("errors",)  # counted by web servers of any kind: no proof of an engine
 
 
 class Of(NamedTuple):
@@ -50,6 +51,7 @@ class Gathered:
     kv_days: dict[Of, dict[int, float]] = field(default_factory=lambda: defaultdict(dict))
     caches: dict[Of, list[Mapping[str, str]]] = field(default_factory=lambda: defaultdict(list))
     hours: dict[Of, dict[int, float]] = field(default_factory=lambda: defaultdict(dict))
+    _alone: frozenset[tuple[str, str, str]] = frozenset()  # cluster, workload, engine that have one model
 
     def count(self, of: Of, signal: Signal, value: float) -> None:
         """Add to a counter's increase."""
@@ -85,11 +87,14 @@ class Gathered:
 
     def served(self) -> tuple[Served, ...]:
         """Return the rows, sorted by key."""
-        every = {told.of for told in (*self.counts, *self.buckets, *(told for told, _ in self.loads), *self.least)}
-        every |= {*self.kv_days}
-        named = {of[:3] for of in every if of.model}
-        wanted = sorted(of for of in every if of.model or of[:3] not in named)
-        return tuple(self._row(of) for of in wanted)
+        told = (*self.counts, *self.buckets, *(one for one, _ in self.loads), *self.least)
+        every = {one.of for one in told if one.signal not in SIDE_SIGNALS} | {*self.kv_days}
+        named: dict[tuple[str, str, str], set[str]] = defaultdict(set)
+        for of in every:
+            if of.model:
+                named[of[:3]].add(of.model)
+        self._alone = frozenset(whose for whose, models in named.items() if len(models) == 1)
+        return tuple(self._row(of) for of in sorted(every) if of.model or of[:3] not in named)
 
     def _row(self, of: Of) -> Served:
         hours = self._hours(of)
@@ -133,7 +138,11 @@ class Gathered:
         return self.hours.get(of) or self.hours.get(of._replace(model=""), {})
 
     def _count(self, of: Of, signal: str) -> float | None:
-        return _best(self.counts.get(Told(of, signal), {}))
+        """Return a count; where its series name no model and the engine has only one, that is the model's."""
+        own = _best(self.counts.get(Told(of, signal), {}))
+        if own is not None or of[:3] not in self._alone or not of.workload:
+            return own
+        return _best(self.counts.get(Told(of._replace(model=""), signal), {}))
 
     def _requests(self, of: Of, counted: Mapping[str, float | None]) -> tuple[float | None, float | None, float | None]:
         """Return requests, errors and aborts: requests hold the errors, and what is a part of a told counter is 0."""
