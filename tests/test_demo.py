@@ -226,7 +226,7 @@ def test_the_money() -> None:
 
 
 def test_the_queue_waits_and_keeps_no_node_that_it_cannot_use() -> None:
-    assert report().utilization.demand.pending_gpus == 24
+    assert report().utilization.demand.pending_gpus == 28
     found = [finding for finding in unignored() if finding.savings.ledger == "cash"]
     assert [place(finding) for finding in found] == ["serve-a100"]
 

@@ -11,7 +11,7 @@ from gpuaudit.demand.memory import once
 from gpuaudit.demand.placement import selected
 from gpuaudit.demand.stranding import planned_maintenance
 from gpuaudit.knowledge import kubernetes
-from gpuaudit.knowledge.scheduling import blocking_budgets
+from gpuaudit.knowledge.scheduling import blocking_budgets, scheduling
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +101,8 @@ def _replaced(snapshot: Snapshot, node: Node) -> str | None:
     for pool in snapshot.node_pools:
         if (pool.cluster, pool.name) == (node.cluster, node.pool) and pool.expire_after_seconds:
             return f"{pool.name}: nodes expire after {pool.expire_after_seconds / 86400:g} d"
-        if (pool.cluster, pool.name) == (node.cluster, node.pool) and pool.consolidation_policy:
+        moves = pool.consolidation_policy in scheduling().moving_consolidation
+        if (pool.cluster, pool.name) == (node.cluster, node.pool) and moves:
             return f"{pool.name}: {pool.consolidation_policy}"
     if kubernetes.gfd().driver_upgrade_state in node.labels:
         return f"{node.pool or node.name}: the GPU Operator upgrades drivers node by node"

@@ -96,6 +96,7 @@ class Scheduling(Entry, frozen=True):
 
     compiled: str
     sources: dict[str, str]
+    moving_consolidation: tuple[str, ...]  # Karpenter's policies that move pods; WhenEmpty moves none
     quota: QuotaTexts
     verdict: tuple[Verdict, ...]
     labels: PlaceLabels
