@@ -68,11 +68,21 @@ def asks(snapshot: Snapshot) -> tuple[Ask, ...]:
 
 def obstacles(snapshot: Snapshot, ask: Ask) -> Mapping[Obstacle, tuple[Node, ...]]:
     """Return the GPU nodes of the ask's cluster by what keeps its largest pod off them."""
-    found: dict[Obstacle, list[Node]] = {}
-    for node in snapshot.gpu_nodes:
-        if node.cluster == ask.waiting.cluster and node.listed:
-            found.setdefault(obstacle(snapshot, node, ask.largest, resource=ask.waiting.resource), []).append(node)
-    return {key: tuple(nodes) for key, nodes in found.items()}
+    shape = msgspec.structs.replace(ask.largest, pods=1)
+    key = (ask.waiting.cluster, ask.waiting.resource, repr(shape))
+    known = _known(snapshot)  # pods of one kind ask alike: each kind is compared with the nodes once
+    if key not in known:
+        found: dict[Obstacle, list[Node]] = {}
+        for node in snapshot.gpu_nodes:
+            if node.cluster == ask.waiting.cluster and node.listed:
+                found.setdefault(obstacle(snapshot, node, shape, resource=ask.waiting.resource), []).append(node)
+        known[key] = {kind: tuple(nodes) for kind, nodes in found.items()}
+    return known[key]
+
+
+@once
+def _known(_: Snapshot) -> dict[tuple[str, str, str], Mapping[Obstacle, tuple[Node, ...]]]:
+    return {}
 
 
 def _folded(shapes: Sequence[Shape]) -> tuple[Shape, ...]:

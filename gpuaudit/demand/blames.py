@@ -46,13 +46,30 @@ def blames(snapshot: Snapshot) -> tuple[Blame, ...]:
     return tuple(blame for ask in asks(snapshot) if ask.shapes and (blame := _blame(snapshot, ask)))
 
 
+def free_now(snapshot: Snapshot, node: Node) -> float:
+    """Return the free GPUs of a node; 0 where a holding's size is unknown, so that nothing is blamed on them."""
+    return _room(snapshot)[node.key][0]
+
+
 def beyond_reserve(snapshot: Snapshot, nodes: Sequence[Node]) -> float:
     """Return the free GPUs of the nodes beyond what each keeps for another one's failure and for a roll-out."""
+    return sum(_room(snapshot)[node.key][1] for node in nodes)
+
+
+@once
+def _room(snapshot: Snapshot) -> Mapping[tuple[str, str], tuple[float, float]]:
+    """Free GPUs of each GPU node, and those beyond its part of the reserve."""
     kept = reserve(snapshot)
-    return sum(
-        max(0.0, (free_gpus(snapshot, node) or 0.0) - kept[pool_zone(node)].held_back.get(node.name, 0.0))
-        for node in nodes
-    )
+    found = {}
+    for node in snapshot.gpu_nodes:
+        free = free_gpus(snapshot, node) or 0.0
+        found[node.key] = free, max(0.0, free - kept[pool_zone(node)].held_back.get(node.name, 0.0))
+    return found
+
+
+@once
+def _offered_anywhere(snapshot: Snapshot) -> frozenset[tuple[str, str]]:
+    return frozenset((node.cluster, name) for node in snapshot.gpu_nodes for name in offered(node))
 
 
 def broken_pieces(snapshot: Snapshot, ask: Ask, nodes: Sequence[Node]) -> list[Node]:
@@ -66,8 +83,7 @@ def broken_pieces(snapshot: Snapshot, ask: Ask, nodes: Sequence[Node]) -> list[N
 
 def _blame(snapshot: Snapshot, ask: Ask) -> Blame | None:
     by = obstacles(snapshot, ask)
-    offering = [node for node in snapshot.gpu_nodes if ask.waiting.resource in offered(node)]
-    if not any(node.cluster == ask.waiting.cluster for node in offering):
+    if (ask.waiting.cluster, ask.waiting.resource) not in _offered_anywhere(snapshot):
         return _not_offered(snapshot, ask)
     if ask.waiting.reason in HELD_BACK:
         return _held_back(snapshot, ask, by)
@@ -160,8 +176,7 @@ def _idle_held(snapshot: Snapshot, ask: Ask, by: Mapping[Obstacle, tuple[Node, .
     enough = [
         node
         for node in full
-        if held[node.key]
-        and sum(one.gpus for one in held[node.key]) + (free_gpus(snapshot, node) or 0.0) >= ask.each_gpus - 1e-9
+        if held[node.key] and sum(one.gpus for one in held[node.key]) + free_now(snapshot, node) >= ask.each_gpus - 1e-9
     ]
     if not enough:
         return None
@@ -217,7 +232,7 @@ def _as_large(profile: str, wanted: str) -> bool:
 
 
 def _made(snapshot: Snapshot, ask: Ask, why: Why, detail: str, nodes: Sequence[Node]) -> Blame:
-    free = sum(free_gpus(snapshot, node) or 0.0 for node in nodes)
+    free = sum(free_now(snapshot, node) for node in nodes)
     beyond = beyond_reserve(snapshot, nodes) - promised_elsewhere(snapshot, ask.waiting)
     return Blame(
         ask=ask, why=why, detail=detail, nodes=tuple(sorted(nodes, key=lambda n: n.name)), free=free,

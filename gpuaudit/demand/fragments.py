@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from gpuaudit.cluster.nodes import Node
 from gpuaudit.cluster.snapshot import Snapshot
 from gpuaudit.demand.asks import Ask, asks, obstacles
-from gpuaudit.demand.blames import beyond_reserve, broken_pieces
-from gpuaudit.demand.free import free_gpus, whole_cards
+from gpuaudit.demand.blames import beyond_reserve, broken_pieces, free_now
+from gpuaudit.demand.free import whole_cards
 from gpuaudit.demand.memory import once
 from gpuaudit.demand.placement import free_units
-from gpuaudit.demand.reserve import pool_zone, reserve, usable
+from gpuaudit.demand.reserve import usable
 from gpuaudit.knowledge import kubernetes
 
 PoolKey = tuple[str, str | None, str | None]  # cluster, pool, instance type
@@ -57,7 +57,7 @@ def _waited_for(snapshot: Snapshot) -> tuple[Fragments, ...]:
 def _merged(snapshot: Snapshot, key: PoolKey, rows: Sequence[tuple[Ask, tuple[Node, ...]]]) -> Fragments:
     nodes = {node.key: node for _, pieces in rows for node in pieces}
     return Fragments(
-        pieces={name: free_gpus(snapshot, node) or 0.0 for name, node in sorted(nodes.items())},
+        pieces={name: free_now(snapshot, node) for name, node in sorted(nodes.items())},
         nodes=tuple(node for _, node in sorted(nodes.items()) if _pool(node) == key),
         others=tuple(node for _, node in sorted(nodes.items()) if _pool(node) != key),
         asked=min(ask.each for ask, _ in rows),
@@ -83,8 +83,7 @@ def _unusable(snapshot: Snapshot) -> tuple[Fragments, ...]:
 
 
 def _beyond(snapshot: Snapshot, node: Node) -> float:
-    kept = reserve(snapshot)[pool_zone(node)].held_back.get(node.name, 0.0)
-    return max(0.0, (free_gpus(snapshot, node) or 0.0) - kept)
+    return beyond_reserve(snapshot, [node])
 
 
 def _usual(snapshot: Snapshot, nodes: Sequence[Node]) -> float:
@@ -102,7 +101,7 @@ def _usual(snapshot: Snapshot, nodes: Sequence[Node]) -> float:
 def _most(snapshot: Snapshot, pieces: Sequence[Node]) -> PoolKey:
     sums: dict[PoolKey, float] = defaultdict(float)
     for node in pieces:
-        sums[_pool(node)] += beyond_reserve(snapshot, [node]) + (free_gpus(snapshot, node) or 0.0)
+        sums[_pool(node)] += beyond_reserve(snapshot, [node]) + free_now(snapshot, node)
     return max(sums, key=lambda key: (sums[key], str(key)))
 
 

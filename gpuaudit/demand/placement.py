@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Mapping
+from functools import cache
 from typing import Literal
 
 from gpuaudit.cluster.nodes import Node, Taint
@@ -61,11 +62,11 @@ def obstacle(snapshot: Snapshot, node: Node, shape: Shape, *, resource: str) -> 
     """
     if any(name not in offered(node) for name in _extended(shape)) or _parts_for_cards(node, shape, resource):
         return "other hardware"
-    unmet, refusing = _unmet(node, shape), _refusing(node, shape)
+    unmet = _unmet(node, shape)
     if any(is_hardware(key) or key in kubernetes.labels().pool for key in unmet):
         return "other hardware"
-    usual = set(kubernetes.gpu_taints().keys) - set(scheduling().labels.owner_taints)
-    if node.role or any(taint.key not in usual for taint in refusing):
+    refusing = _refusing(node, shape)
+    if node.role or any(taint.key not in _usual_taints() for taint in refusing):
         return "kept"
     if not _open(node):
         return "closed"
@@ -90,6 +91,12 @@ def room_for(snapshot: Snapshot, node: Node, shape: Shape, resource: str) -> int
     """Return how many such pods the free devices of the node take; CPU and memory may take fewer."""
     each = shape.requests.get(resource, 0.0)
     return int(free_units(snapshot, node, resource) / each + 1e-9) if each > 0 else 0
+
+
+@cache
+def _usual_taints() -> frozenset[str]:
+    """Return the taints of GPU nodes as such; any other one keeps a node for somebody."""
+    return frozenset(kubernetes.gpu_taints().keys) - frozenset(scheduling().labels.owner_taints)
 
 
 def _lack(snapshot: Snapshot, node: Node, shape: Shape, resource: str) -> Obstacle:

@@ -9,6 +9,8 @@ from gpuaudit.demand.subjects import amount, count, duration, free_devices, list
 from gpuaudit.knowledge.scheduling import scheduling
 from gpuaudit.rule import Act, Evidence, Finding, Fix, Severity, rule
 
+MOST_NODES = 50  # named in the evidence
+
 
 @rule(Severity.MEDIUM, needs={"nodes", "pods"})
 def fragmented_gpus(snapshot: Snapshot, *, minutes: float = 15.0) -> Iterator[Finding]:
@@ -58,11 +60,14 @@ def _unblocks(one: Fragments) -> str | None:
 
 
 def _evidence(snapshot: Snapshot, one: Fragments) -> Iterator[Evidence]:
-    for node in (*one.nodes, *one.others):
+    pieces = (*one.nodes, *one.others)
+    for node in pieces[:MOST_NODES]:
         name = f"free on {node.name}" + (f" (pool {node.pool})" if node in one.others else "")
         yield Evidence(
             name=name, value=round(one.pieces[node.key], 3), unit="GPUs", statistic="now", source="kubernetes"
         )
+    if len(pieces) > MOST_NODES:
+        yield Evidence(name="more such nodes", value=len(pieces) - MOST_NODES, unit="nodes", source="kubernetes")
     yield Evidence(name="asked by one pod", value=one.asked, unit="GPUs", source="kubernetes")
     found = profile(snapshot, one.nodes[0].cluster)
     spreads = packs(found)

@@ -3,8 +3,7 @@
 from collections.abc import Iterator
 
 from gpuaudit.cluster.snapshot import Snapshot
-from gpuaudit.demand.blames import Blame, blames
-from gpuaudit.demand.free import free_gpus
+from gpuaudit.demand.blames import Blame, blames, free_now
 from gpuaudit.demand.subjects import amount, duration, listed
 from gpuaudit.demand.units import workload_subject
 from gpuaudit.rule import Act, ActKind, Confidence, Evidence, Finding, Fix, Severity, rule
@@ -26,6 +25,7 @@ WAYS_OUT = {
     "unknown": "ask the scheduler why: kubectl describe pod",
 }
 ACTS: dict[str, ActKind] = {"fragmentation": "move", "cpu": "move", "memory": "move", "idle-held": "release_gpus"}
+MOST_NODES = 20  # named in the evidence
 UNSURE = ("unknown", "scheduler", "selector", "affinity", "not offered")
 
 
@@ -93,9 +93,11 @@ def _evidence(snapshot: Snapshot, blame: Blame, hours: float) -> Iterator[Eviden
         name = f"of them, hours in which GPUs stood free, lost to {owner}"
         yield Evidence(name=name, value=blame.lost_gpu_hours, unit="GPU-hours", source="metrics")
     yield Evidence(name="free beyond the reserve", value=round(blame.beyond, 3), unit="GPUs", statistic="now")
-    for node in blame.nodes:
-        free = free_gpus(snapshot, node)
-        yield Evidence(name=f"free on {node.name}", value=None if free is None else round(free, 3), unit="GPUs")
+    shown = sorted(blame.nodes, key=lambda node: (-free_now(snapshot, node), node.name))[:MOST_NODES]
+    for node in shown:
+        yield Evidence(name=f"free on {node.name}", value=round(free_now(snapshot, node), 3), unit="GPUs")
+    if len(blame.nodes) > len(shown):
+        yield Evidence(name="more such nodes", value=len(blame.nodes) - len(shown), unit="nodes", source="kubernetes")
     for holder in blame.holders:
         yield Evidence(name="holds GPUs and does not use them", value=holder, source="metrics")
     if waiting.message:
