@@ -138,9 +138,9 @@ def test_snapshots_are_small(name: str, limit: int) -> None:
 
 def test_it_is_a_company_s_cluster() -> None:
     demo = committed()
-    assert len(demo.gpu_nodes) == 48
-    assert sum(node.gpus for node in demo.gpu_nodes) == 286
-    assert len({node.pool for node in demo.gpu_nodes}) == 14
+    assert len(demo.gpu_nodes) == 51
+    assert sum(node.gpus for node in demo.gpu_nodes) == 298
+    assert len({node.pool for node in demo.gpu_nodes}) == 15
     assert len({node.zone for node in demo.gpu_nodes}) == 5
     assert demo.usage.hourly["hour"].nunique() == 14 * 24
     assert {node.purchase for node in demo.gpu_nodes} == {"on_demand", "spot", "reserved", "owned"}
