@@ -16,6 +16,7 @@ from gpuaudit.demand.promises import promised_elsewhere
 from gpuaudit.demand.reserve import pool_zone, reserve
 from gpuaudit.demand.tenures import Tenure
 from gpuaudit.knowledge import mig
+from gpuaudit.knowledge.kubernetes import matches
 from gpuaudit.knowledge.scheduling import scheduling, verdict
 
 Why = Literal[
@@ -92,9 +93,20 @@ def _blame(snapshot: Snapshot, ask: Ask) -> Blame | None:
 
 def _held_back(snapshot: Snapshot, ask: Ask, by: Mapping[Obstacle, tuple[Node, ...]]) -> Blame | None:
     """Blame a queue or gate only where one pod at least would fit beyond the reserve and others' promises."""
-    fits = by.get("none", ())
-    made = _made(snapshot, ask, "quota", _because(ask), fits)
+    why, detail = _held_by(ask)
+    made = _made(snapshot, ask, why, detail, by.get("none", ()))
     return made if made.beyond + 1e-9 >= ask.each_gpus else None
+
+
+def _held_by(ask: Ask) -> tuple[Why, str]:
+    """Return what holds the work back as far as its queue tells; a gate or a turn in the queue is no quota."""
+    waiting, texts = ask.waiting, scheduling().quota
+    queue = f"queue {waiting.queue}" if waiting.queue else "its quota"
+    if waiting.reason == "QuotaExhausted" or matches((*texts.queue_never, *texts.queue_full), waiting.message):
+        return "quota", f"{queue} does not let it in"
+    if waiting.reason == "SchedulingGated":
+        return "unknown", "a scheduling gate holds its pods"
+    return "unknown", f"{queue} has not let it in" if waiting.queue else "it was not let in"
 
 
 def _unplaced(snapshot: Snapshot, ask: Ask, by: Mapping[Obstacle, tuple[Node, ...]]) -> Blame | None:
@@ -162,11 +174,6 @@ def _though_it_fits(snapshot: Snapshot, ask: Ask, fits: Sequence[Node]) -> tuple
     if (ask.scheduler or "") not in scheduling().gang.default_schedulers and ask.waiting.reason == "Pending":
         return "scheduler", f"the scheduler {ask.scheduler} has said nothing: it may not run"
     return "unknown", f"{places} of {ask.waiting.pods} pods would fit by what can be seen"
-
-
-def _because(ask: Ask) -> str:
-    queue = f"queue {ask.waiting.queue}" if ask.waiting.queue else "its quota"
-    return f"{queue} does not let it in"
 
 
 def _idle_held(snapshot: Snapshot, ask: Ask, by: Mapping[Obstacle, tuple[Node, ...]]) -> Blame | None:
