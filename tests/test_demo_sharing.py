@@ -25,7 +25,7 @@ def test_what_is_left_out_has_its_reason() -> None:
     finding = next(one for one in unignored() if one.rule == "mig-opportunity")
     reasons = {item.name: str(item.value) for item in finding.evidence if item.name.startswith("left out: ")}
     assert "revision is 51 h old" in reasons["left out: Deployment/search/vllm-llama-70b-canary"]
-    assert "reserves memory in advance" in reasons["left out: Deployment/nlp/vllm-qwen-14b"]
+    assert "reserves memory in advance" in reasons["left out: Deployment/speech/whisper"]
     assert "several devices" in reasons["left out: Deployment/nlp/vllm-qwen-32b"]
     assert "only the whole GPU" in reasons["left out: Deployment/ads/ranker-triton"]
 
