@@ -29,13 +29,17 @@ def machine() -> str:
     return f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}, {python}"
 
 
-def page(measured: dict[str, tuple[Any, list[dict[str, Any]]]], before: str = "") -> str:
-    """Return all tables as one Markdown document; those that were not measured now stay as they were `before`."""
+def page(measured: dict[str, tuple[Any, list[dict[str, Any]], float]], before: str = "") -> str:
+    """Return all tables as one Markdown document; those that were not measured now stay as they were `before`.
+
+    `measured` has module, rows and the load of the machine before (others' work slows what is timed), by name.
+    """
     head = f"# Measured figures\n\nWritten by `make bench BENCH=--write`. Machine: {machine()}.\n"
     sections = {text.partition("\n")[0]: text.rstrip() + "\n" for text in before.split("\n## ")[1:]}
     known = {module.TITLE: name for name, module in benches().items()}
-    for name, (module, rows) in measured.items():
-        text = [module.TITLE, "", f"`python -m bench {name}`", "", *_note(module), *_table(rows), ""]
+    for name, (module, rows, load) in measured.items():
+        busy = f" while others kept the machine busy (load {load:.1f})" if load > (os.cpu_count() or 1) / 2 else ""
+        text = [module.TITLE, "", f"`python -m bench {name}`{busy}", "", *_note(module), *_table(rows), ""]
         sections[module.TITLE] = "\n".join(text)
     kept = sorted((known[title], text) for title, text in sections.items() if title in known)
     return "\n## ".join([head, *(text for _, text in kept)])
@@ -82,7 +86,8 @@ def main() -> int:
         parser.error(f"there is no bench {', '.join(unknown)}")
     measured = {}
     for name in chosen.names or known:
-        measured[name] = (known[name], known[name].run())
+        load = os.getloadavg()[0]
+        measured[name] = (known[name], known[name].run(), load)
         show(*(known[name].TITLE, measured[name][1]))
     if chosen.write:
         PAGE.write_text(page(measured, PAGE.read_text("utf-8") if PAGE.is_file() else ""), "utf-8")
