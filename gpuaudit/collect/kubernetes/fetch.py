@@ -52,12 +52,13 @@ class Fetcher:
         query: Mapping[str, str] | None = None,
         *,
         accept: str = "application/json",
-        most: int = MAX_BODY_BYTES,
+        most: int | None = None,
     ) -> bytearray:
-        """Return the body of a successful answer, `most` bytes of it.
+        """Return the body of a successful answer; one of more than `most` bytes (MAX_BODY_BYTES) is refused.
 
         Raises ApiError, one kind per what can be done about it.
         """
+        most = MAX_BODY_BYTES if most is None else most
         target = path + ("?" + urlencode(query) if query else "")
         for attempt in range(1, TRIES + 1):
             if self.refused:
