@@ -3,7 +3,7 @@
 import json
 from datetime import UTC, datetime, timedelta
 
-from gpuaudit.collect.files import collect_files
+from gpuaudit.collect.inputs.files import collect_files
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 WINDOW = timedelta(days=14)

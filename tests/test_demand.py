@@ -12,7 +12,7 @@ from gpuaudit import demand
 from gpuaudit.cluster.platform import Source
 from gpuaudit.cluster.snapshot import Snapshot
 from gpuaudit.demand import Tenure
-from gpuaudit.demand.units import weakest
+from gpuaudit.demand.usage.units import weakest
 from tests.spells import NOW, Hour, all_hours, pod, snapshot, spell
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from gpuaudit.cluster.nodes import Interface, Node, Resource
 from gpuaudit.cluster.snapshot import Snapshot
-from gpuaudit.demand.fabric import PoolFabric, fabric_of, node_fabric
+from gpuaudit.demand.network.fabric import PoolFabric, fabric_of, node_fabric
 from gpuaudit.knowledge import fabric, prices
 from tests.build import NOW, WINDOW, node
 

@@ -12,7 +12,7 @@ from gpuaudit import demand
 from gpuaudit.cluster.nodes import Resource
 from gpuaudit.cluster.snapshot import Snapshot
 from gpuaudit.cluster.workloads import Workload
-from gpuaudit.demand.reserve import Reserve
+from gpuaudit.demand.capacity.reserve import Reserve
 from tests.spells import NOW, all_hours, node, pod, snapshot, spell
 
 

@@ -5,10 +5,10 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gpuaudit.demand.asks import asks, obstacles
-from gpuaudit.demand.blames import blames
-from gpuaudit.demand.gangs import scheduling_summary
-from gpuaudit.demand.placement import free_units, room_for
+from gpuaudit.demand.scheduling.asks import asks, obstacles
+from gpuaudit.demand.scheduling.blames import blames
+from gpuaudit.demand.scheduling.gangs import scheduling_summary
+from gpuaudit.demand.scheduling.placement import free_units, room_for
 from tests.rule_cases import snapshot_of
 
 NODES = [{"name": "n1"}, {"name": "n2"}, {"name": "n3"}]

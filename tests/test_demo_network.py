@@ -4,7 +4,7 @@ from functools import cache
 
 import pytest
 
-from gpuaudit.demand.fabric import fabric_of
+from gpuaudit.demand.network.fabric import fabric_of
 from gpuaudit.outcome import Judged, evaluate
 from gpuaudit.paths import builtin
 from gpuaudit.store import load

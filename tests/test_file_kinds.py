@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from gpuaudit import store
 from gpuaudit.cluster.nodes import Span
 from gpuaudit.cluster.snapshot import Snapshot
-from gpuaudit.collect.file_kinds import FileKind, kind_of
-from gpuaudit.collect.input_files import find_files, read_head
+from gpuaudit.collect.inputs.file_kinds import FileKind, kind_of
+from gpuaudit.collect.inputs.input_files import find_files, read_head
 
 SHARED = Path(__file__).resolve().parents[1].parent / "shared"
 

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from gpuaudit.collect.fleet import Witness, sort_out
+from gpuaudit.collect.joining.fleet import Witness, sort_out
 
 A, B, TOP = Path("/x/prod"), Path("/x/staging"), Path("/x")
 

@@ -1,7 +1,7 @@
 import pytest
 
 from gpuaudit.cluster.nodes import Node
-from gpuaudit.collect.hosts import HostIndex
+from gpuaudit.collect.joining.hosts import HostIndex
 
 NODES = (
     Node(cluster="a", name="ip-10-0-1-2.ec2.internal", addresses=("10.0.1.2",)),

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpuaudit.collect.input_files import (
+from gpuaudit.collect.inputs.input_files import (
     InputFile,
     UnreadableError,
     find_files,

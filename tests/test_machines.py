@@ -12,7 +12,7 @@ from gpuaudit.cluster.usage import (
     Usage,
     conform_devices,
 )
-from gpuaudit.collect.machines import join_machines
+from gpuaudit.collect.joining.machines import join_machines
 from gpuaudit.collect.metrics.parts import MetricsPart
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gpuaudit.demand.mig_fit import cut, plain
+from gpuaudit.demand.mig.fit import cut, plain
 from gpuaudit.knowledge import mig
 from gpuaudit.plan import pack_cases
 from gpuaudit.report.mig_data import packing_data

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from gpuaudit import store
 from gpuaudit.cluster.nccl import NcclLog
 from gpuaudit.cluster.snapshot import Snapshot
-from gpuaudit.collect.files import collect_files
-from gpuaudit.collect.nccl_log import NcclRead, read_nccl_log
-from gpuaudit.demand import nccl
+from gpuaudit.collect.inputs.files import collect_files
+from gpuaudit.collect.inputs.nccl_log import NcclRead, read_nccl_log
+from gpuaudit.demand.network import nccl
 from gpuaudit.knowledge import fabric
 from gpuaudit.outcome import evaluate
 from tests.build import NOW, WINDOW

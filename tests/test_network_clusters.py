@@ -8,7 +8,7 @@ import pytest
 
 from gpuaudit.cluster.node_facts import PortFacts
 from gpuaudit.cluster.snapshot import Snapshot
-from gpuaudit.demand.fabric import fabric_of
+from gpuaudit.demand.network.fabric import fabric_of
 from gpuaudit.outcome import Outcome, evaluate
 from tests.clusters import eks_efa, gke_tcpx, infiniband
 from tests.clusters.building import Site, Tree

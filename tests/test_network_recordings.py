@@ -9,8 +9,8 @@ import pytest
 from gpuaudit.cluster.node_facts import HostFacts
 from gpuaudit.cluster.nodes import Node
 from gpuaudit.collect.fabric import read_fabric
-from gpuaudit.collect.node_merge import Told, merge_hosts
-from gpuaudit.demand.fabric import node_fabric
+from gpuaudit.collect.joining.node_merge import Told, merge_hosts
+from gpuaudit.demand.network.fabric import node_fabric
 from gpuaudit.knowledge import kubernetes
 from tests.build import NOW
 from tests.kubernetes.objects import node, the_node

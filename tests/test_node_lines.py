@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gpuaudit.cluster.node_facts import FabricFacts, GpuFacts, HostFacts, NvlinkFacts, PortFacts, ProcessFacts
-from gpuaudit.collect.file_kinds import FileKind, kind_of
-from gpuaudit.collect.node_documents import read_documents, read_lines
+from gpuaudit.collect.inputs.file_kinds import FileKind, kind_of
+from gpuaudit.collect.inputs.node_documents import read_documents, read_lines
 from gpuaudit.errors import UserError
 from gpuaudit.knowledge.probe import probe
 from gpuaudit.report.node_lines import node_lines

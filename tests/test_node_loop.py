@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from gpuaudit.cluster.node_facts import HostFacts
+from gpuaudit.collect.inputs.node_documents import read_documents
 from gpuaudit.collect.kubernetes.publishing import Account, own_account, publish
-from gpuaudit.collect.node_documents import read_documents
 from gpuaudit.errors import UserError
 from gpuaudit.report.node_lines import node_lines
 from tests.kubernetes.replay import Fault, Handler, replay_server, status

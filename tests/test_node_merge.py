@@ -25,9 +25,9 @@ from gpuaudit.cluster.node_facts import (
 )
 from gpuaudit.cluster.nodes import Card, Interface, MigDevice, Node
 from gpuaudit.cluster.usage import UNKNOWN_OWNER
-from gpuaudit.collect.node_documents import read_documents
-from gpuaudit.collect.node_merge import Told, merge_hosts
-from gpuaudit.collect.process_shares import shares
+from gpuaudit.collect.inputs.node_documents import read_documents
+from gpuaudit.collect.joining.node_merge import Told, merge_hosts
+from gpuaudit.collect.joining.process_shares import shares
 from gpuaudit.errors import UserError
 from gpuaudit.knowledge.faults import fault_class
 from gpuaudit.report.node import render_json

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from gpuaudit.collect.nvidia_smi_xml import read_xml
+from gpuaudit.collect.inputs.nvidia_smi_xml import read_xml
 from gpuaudit.errors import UserError
 
 RECORDINGS = Path(__file__).resolve().parents[1].parent / "shared" / "recordings" / "nvidia-smi-xml"

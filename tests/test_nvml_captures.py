@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from gpuaudit.collect.node_documents import read_documents
-from gpuaudit.collect.nvidia_smi_xml import read_xml
+from gpuaudit.collect.inputs.node_documents import read_documents
+from gpuaudit.collect.inputs.nvidia_smi_xml import read_xml
 from tests.nvml import scenarios
 from tests.nvml.library import playing
 from tests.nvml.record import replaced, without_names, without_tags

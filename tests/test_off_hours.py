@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gpuaudit import demand
-from gpuaudit.demand.off_hours import OffHours, _chance, off_hours
+from gpuaudit.demand.work.off_hours import OffHours, _chance, off_hours
 from tests.spells import NOW, Hour, pod, snapshot, spell
 
 JOB = "c/Job/ml/j"

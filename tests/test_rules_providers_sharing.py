@@ -9,7 +9,7 @@ import pytest
 
 from gpuaudit.audit import audit
 from gpuaudit.cluster.snapshot import Snapshot
-from gpuaudit.collect.files import collect_files
+from gpuaudit.collect.inputs.files import collect_files
 from gpuaudit.config import Config
 from gpuaudit.loader import load_rules
 from gpuaudit.plan.pricebook import PriceBook

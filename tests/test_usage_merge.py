@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gpuaudit.cluster.usage import HOURLY_KEYS, HOURLY_VALUES, Usage, conform_hourly
-from gpuaudit.collect.usage_merge import merge_usage
+from gpuaudit.collect.joining.usage_merge import merge_usage
 
 START = datetime(2026, 11, 1, tzinfo=UTC)
 ROW = st.fixed_dictionaries(

@@ -27,7 +27,7 @@ def snapshot_of(config: "Config", *, note: Note, rescue: Path | None = None) -> 
 
     with nullcontext() if config.quiet or config.no_progress else Progress() as progress:
         if config.input:
-            from gpuaudit.collect.files import collect_files
+            from gpuaudit.collect.inputs.files import collect_files
 
             return collect_files(
                 config.input,

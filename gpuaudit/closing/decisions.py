@@ -11,8 +11,8 @@ from typing import Literal
 from gpuaudit import schema
 from gpuaudit.closing.words import LINK_FACTS, METRICS, counted, joined, open_findings, percent, row, tallied
 from gpuaudit.cluster.snapshot import Snapshot
-from gpuaudit.demand.fabric import PoolFabric, fabric_of
-from gpuaudit.demand.gateways import language_servers
+from gpuaudit.demand.network.fabric import PoolFabric, fabric_of
+from gpuaudit.demand.serving.gateways import language_servers
 
 Name = Literal["gpu_sizing", "model_loading", "networking", "observability", "scheduling"]
 

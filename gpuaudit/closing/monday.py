@@ -5,8 +5,8 @@ from collections.abc import Callable, Collection, Sequence
 from gpuaudit import schema
 from gpuaudit.closing.words import LINK_FACTS, counted, joined, open_findings, percent, row, tallied
 from gpuaudit.cluster.snapshot import Snapshot
-from gpuaudit.demand.fabric import fabric_of
-from gpuaudit.demand.gateways import direct_calls, gateways, language_servers
+from gpuaudit.demand.network.fabric import fabric_of
+from gpuaudit.demand.serving.gateways import direct_calls, gateways, language_servers
 from gpuaudit.knowledge import facts
 
 SEEN_ENOUGH = 0.80  # of the window's GPU-hours, as --min-coverage has it

@@ -9,12 +9,12 @@ from typing import NamedTuple
 from gpuaudit.cluster.nodes import Node
 from gpuaudit.cluster.platform import Source
 from gpuaudit.collect.gather.published import Published
-from gpuaudit.collect.hosts import HostIndex
 from gpuaudit.collect.inventory import Inventory
+from gpuaudit.collect.joining.hosts import HostIndex
+from gpuaudit.collect.joining.node_merge import Told
 from gpuaudit.collect.kubernetes.connection import Connection
 from gpuaudit.collect.kubernetes.deadline import Deadline
 from gpuaudit.collect.kubernetes.probes import read_probes
-from gpuaudit.collect.node_merge import Told
 from gpuaudit.collect.this_host import NODE_NAME, read_host
 
 RECENT = timedelta(hours=1)  # a ConfigMap this young makes reading the pod's log needless

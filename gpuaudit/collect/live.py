@@ -9,9 +9,9 @@ import msgspec
 
 from gpuaudit.cluster.platform import Source
 from gpuaudit.cluster.snapshot import Snapshot
-from gpuaudit.collect.assemble import Materials, assemble
 from gpuaudit.collect.host_sources import Hosts, this_host, told_by_probes
 from gpuaudit.collect.inventory import Inventory
+from gpuaudit.collect.joining.assemble import Materials, assemble
 from gpuaudit.collect.kubernetes.connection import Connection, connections
 from gpuaudit.collect.kubernetes.deadline import Deadline
 from gpuaudit.collect.kubernetes.reading import Reading, read_cluster

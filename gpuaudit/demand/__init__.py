@@ -1,9 +1,20 @@
 """History → need, shared by the rules and the plan: tenures, their judgement, the reserve, and what is stranded."""
 
-from gpuaudit.demand.compute_need import ComputeNeed, compute_needs
-from gpuaudit.demand.free import EmptyNode, HeldByHour, empty_nodes, free_gpus, held_by_hour, lost_gpus, whole_cards
-from gpuaudit.demand.hours import IDLE_BELOW
-from gpuaudit.demand.judgement import (
+from gpuaudit.demand.capacity.free import (
+    EmptyNode,
+    HeldByHour,
+    empty_nodes,
+    free_gpus,
+    held_by_hour,
+    lost_gpus,
+    whole_cards,
+)
+from gpuaudit.demand.capacity.reserve import Reserve, pool_zone, reserve, usable
+from gpuaudit.demand.capacity.stranding import Stranding, planned_maintenance, stranding, strandings
+from gpuaudit.demand.need.compute_need import ComputeNeed, compute_needs
+from gpuaudit.demand.need.memory_need import MemoryNeed, NeedKind, memory_needs
+from gpuaudit.demand.usage.hours import IDLE_BELOW
+from gpuaudit.demand.usage.judgement import (
     UNDERUSED_MEAN,
     UNDERUSED_P95,
     Bucket,
@@ -14,10 +25,7 @@ from gpuaudit.demand.judgement import (
     power_denies,
     underused,
 )
-from gpuaudit.demand.memory_need import MemoryNeed, NeedKind, memory_needs
-from gpuaudit.demand.reserve import Reserve, pool_zone, reserve, usable
-from gpuaudit.demand.stranding import Stranding, planned_maintenance, stranding, strandings
-from gpuaudit.demand.tenures import DRAM_CEILING, Tenure, tenures
+from gpuaudit.demand.usage.tenures import DRAM_CEILING, Tenure, tenures
 
 __all__ = [
     "DRAM_CEILING",

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from gpuaudit.cluster.nodes import Node
 from gpuaudit.cluster.snapshot import Snapshot, device_id
 from gpuaudit.cluster.usage import NOBODY
-from gpuaudit.demand.free import free_gpus, tenures_by_node
+from gpuaudit.demand.capacity.free import free_gpus, tenures_by_node
 from gpuaudit.rule import Subject
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from gpuaudit.demand.fabric import PoolFabric
+from gpuaudit.demand.network.fabric import PoolFabric
 from gpuaudit.knowledge.stack import stack
 from gpuaudit.stack.installed import installed
 from gpuaudit.stack.view import Verdict, View, counted, named, text_field

@@ -10,7 +10,7 @@ import msgspec
 from gpuaudit.cluster.nodes import Cluster, Node
 from gpuaudit.cluster.platform import CustomObject, InstalledSystem, Source
 from gpuaudit.cluster.snapshot import Snapshot
-from gpuaudit.demand.fabric import PoolFabric, fabric_of
+from gpuaudit.demand.network.fabric import PoolFabric, fabric_of
 
 Status = Literal["present", "provider_managed", "misconfigured", "absent", "unknown"]
 

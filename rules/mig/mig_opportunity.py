@@ -4,14 +4,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from gpuaudit.cluster.snapshot import Snapshot
-from gpuaudit.demand.compute_need import UPPER_BOUNDS
-from gpuaudit.demand.measured import COMPUTE_HEADROOM, Gates, Measured
-from gpuaudit.demand.mig_fit import Cut, cut, fitting
-from gpuaudit.demand.mig_nodes import held, offered, told
-from gpuaudit.demand.sharing import named
-from gpuaudit.demand.small_work import Pool, listed_reasons, pools_of_whole_cards
+from gpuaudit.demand.mig.fit import Cut, cut, fitting
+from gpuaudit.demand.mig.nodes import held, offered, told
+from gpuaudit.demand.mig.sharing import named
+from gpuaudit.demand.need.compute_need import UPPER_BOUNDS
+from gpuaudit.demand.need.small_work import Pool, listed_reasons, pools_of_whole_cards
 from gpuaudit.demand.subjects import amount, duration
-from gpuaudit.demand.units import devices_of, workload_subject
+from gpuaudit.demand.usage.measured import COMPUTE_HEADROOM, Gates, Measured
+from gpuaudit.demand.usage.units import devices_of, workload_subject
 from gpuaudit.knowledge import gpus, mig
 from gpuaudit.knowledge.mig import MigGpu, MigProfile
 from gpuaudit.rule import Act, Confidence, Evidence, Finding, Fix, Severity, rule

@@ -5,11 +5,11 @@ from datetime import timedelta
 
 from gpuaudit.cluster.nodes import Node
 from gpuaudit.cluster.snapshot import Snapshot, device_id
-from gpuaudit.demand.mig_nodes import installed, told
-from gpuaudit.demand.mig_trouble import Trouble, configured, troubles
-from gpuaudit.demand.mig_waiting import MigWait, mig_waits
+from gpuaudit.demand.mig.nodes import installed, told
+from gpuaudit.demand.mig.trouble import Trouble, configured, troubles
+from gpuaudit.demand.mig.waiting import MigWait, mig_waits
 from gpuaudit.demand.subjects import amount, count, duration, listed
-from gpuaudit.demand.units import weakest, workload_subject
+from gpuaudit.demand.usage.units import weakest, workload_subject
 from gpuaudit.knowledge import mig
 from gpuaudit.rule import Act, Confidence, Evidence, Finding, Fix, Severity, Subject, rule
 

@@ -6,9 +6,9 @@ from datetime import timedelta
 from gpuaudit.cluster.snapshot import Snapshot
 from gpuaudit.cluster.workloads import Pod
 from gpuaudit.demand import IDLE_BELOW, Tenure
-from gpuaudit.demand.mig_nodes import by_profile
-from gpuaudit.demand.parallel import Spread, ranks_of, spread_of, visible_devices
-from gpuaudit.demand.units import units_by_owner, workload_subject
+from gpuaudit.demand.mig.nodes import by_profile
+from gpuaudit.demand.need.parallel import Spread, ranks_of, spread_of, visible_devices
+from gpuaudit.demand.usage.units import units_by_owner, workload_subject
 from gpuaudit.knowledge import mig
 from gpuaudit.rule import Act, Confidence, Evidence, Finding, Fix, Severity, rule
 

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from gpuaudit.cluster.nodes import Node
 from gpuaudit.cluster.snapshot import Snapshot
 from gpuaudit.cluster.workloads import Pod
-from gpuaudit.demand.measured import COMPUTE_HEADROOM, Gates, Measured, measured
-from gpuaudit.demand.mig_fit import fitting
-from gpuaudit.demand.mig_nodes import barred, by_profile, grid_of, replicas
+from gpuaudit.demand.mig.fit import fitting
+from gpuaudit.demand.mig.nodes import barred, by_profile, grid_of, replicas
 from gpuaudit.demand.subjects import amount, duration
-from gpuaudit.demand.units import devices_of, failing_keys, is_spare, owner_of, workload_subject
+from gpuaudit.demand.usage.measured import COMPUTE_HEADROOM, Gates, Measured, measured
+from gpuaudit.demand.usage.units import devices_of, failing_keys, is_spare, owner_of, workload_subject
 from gpuaudit.knowledge import mig
 from gpuaudit.knowledge.mig import MigGpu, MigProfile
 from gpuaudit.rule import Act, Confidence, Evidence, Finding, Fix, Severity, rule

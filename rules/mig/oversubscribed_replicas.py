@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from gpuaudit.cluster.nodes import Node
 from gpuaudit.cluster.snapshot import Snapshot
-from gpuaudit.demand.sharing import (
+from gpuaudit.demand.mig.sharing import (
     Cohort,
     all_cohorts,
     named,
@@ -16,7 +16,7 @@ from gpuaudit.demand.sharing import (
     sharing_tenures,
 )
 from gpuaudit.demand.subjects import count, node_groups, node_subject, place
-from gpuaudit.demand.units import owner_of, weakest
+from gpuaudit.demand.usage.units import owner_of, weakest
 from gpuaudit.rule import Act, Confidence, Evidence, Finding, Fix, Severity, rule
 
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from gpuaudit.cluster.nodes import Node
 from gpuaudit.cluster.snapshot import Snapshot
-from gpuaudit.demand.mig_nodes import grid_of
-from gpuaudit.demand.sharing import Cohort, all_cohorts, interactive, named, serves, tenant_of
+from gpuaudit.demand.mig.nodes import grid_of
+from gpuaudit.demand.mig.sharing import Cohort, all_cohorts, interactive, named, serves, tenant_of
 from gpuaudit.demand.subjects import listed, node_groups, node_subject, place
 from gpuaudit.rule import Act, Confidence, Evidence, Finding, Fix, Severity, rule
 

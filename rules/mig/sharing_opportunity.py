@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from gpuaudit.cluster.snapshot import Snapshot
-from gpuaudit.demand.compute_need import UPPER_BOUNDS
-from gpuaudit.demand.measured import COMPUTE_HEADROOM, MEMORY_MARGIN, Gates, Measured
-from gpuaudit.demand.sharing import named, tenant_of
-from gpuaudit.demand.small_work import Pool, listed_reasons, pools_of_whole_cards
+from gpuaudit.demand.mig.sharing import named, tenant_of
+from gpuaudit.demand.need.compute_need import UPPER_BOUNDS
+from gpuaudit.demand.need.small_work import Pool, listed_reasons, pools_of_whole_cards
 from gpuaudit.demand.subjects import amount
-from gpuaudit.demand.units import devices_of, workload_subject
+from gpuaudit.demand.usage.measured import COMPUTE_HEADROOM, MEMORY_MARGIN, Gates, Measured
+from gpuaudit.demand.usage.units import devices_of, workload_subject
 from gpuaudit.knowledge import gpus
 from gpuaudit.rule import Act, Evidence, Finding, Fix, Severity, rule
 

@@ -6,10 +6,10 @@ from datetime import timedelta
 from gpuaudit.cluster.nodes import Node
 from gpuaudit.cluster.snapshot import Snapshot
 from gpuaudit.demand import planned_maintenance
-from gpuaudit.demand.mig_free import FreeDevices, empty_mig_cards, free_mig_devices, free_of, mig_hours
-from gpuaudit.demand.mig_nodes import barred, offered, told
+from gpuaudit.demand.mig.free import FreeDevices, empty_mig_cards, free_mig_devices, free_of, mig_hours
+from gpuaudit.demand.mig.nodes import barred, offered, told
 from gpuaudit.demand.subjects import amount, listed, node_groups, node_subject, place
-from gpuaudit.demand.units import owner_of, periodic
+from gpuaudit.demand.usage.units import owner_of, periodic
 from gpuaudit.knowledge import mig
 from gpuaudit.rule import Act, Confidence, Evidence, Finding, Fix, Severity, rule
 

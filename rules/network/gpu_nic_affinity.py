@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from gpuaudit.cluster.nodes import Node
 from gpuaudit.cluster.snapshot import Snapshot
-from gpuaudit.demand.fabric import rdma_ports
+from gpuaudit.demand.network.fabric import rdma_ports
 from gpuaudit.demand.subjects import count, listed, node_groups, node_subject, place
 from gpuaudit.knowledge import fabric
 from gpuaudit.rule import Act, Evidence, Finding, Fix, Severity, rule

@@ -5,8 +5,8 @@ from itertools import groupby
 
 from gpuaudit.cluster.nodes import Node
 from gpuaudit.cluster.snapshot import Snapshot
-from gpuaudit.demand.crossing import crossings
-from gpuaudit.demand.siblings import OddPort, odd_ports
+from gpuaudit.demand.network.crossing import crossings
+from gpuaudit.demand.network.siblings import OddPort, odd_ports
 from gpuaudit.demand.subjects import listed, node_subject, place
 from gpuaudit.rule import Act, Evidence, Finding, Fix, Severity, rule
 

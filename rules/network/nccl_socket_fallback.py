@@ -4,14 +4,14 @@ from collections.abc import Iterator, Sequence
 
 from gpuaudit.cluster.snapshot import Snapshot
 from gpuaudit.cluster.workloads import Pod
-from gpuaudit.demand import nccl
-from gpuaudit.demand.crossing import Crossing, by_owner, crossings
-from gpuaudit.demand.fabric import node_fabric
-from gpuaudit.demand.nccl import Chosen
-from gpuaudit.demand.network_words import crossing_evidence, fabric_words, over
-from gpuaudit.demand.rdma_asked import asked
+from gpuaudit.demand.network import nccl
+from gpuaudit.demand.network.crossing import Crossing, by_owner, crossings
+from gpuaudit.demand.network.fabric import node_fabric
+from gpuaudit.demand.network.nccl import Chosen
+from gpuaudit.demand.network.network_words import crossing_evidence, fabric_words, over
+from gpuaudit.demand.network.rdma_asked import asked
 from gpuaudit.demand.subjects import count
-from gpuaudit.demand.units import workload_subject
+from gpuaudit.demand.usage.units import workload_subject
 from gpuaudit.knowledge import fabric
 from gpuaudit.knowledge.fabric import Setting
 from gpuaudit.rule import Act, Evidence, Finding, Fix, Severity, Subject, rule

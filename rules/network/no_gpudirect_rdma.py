@@ -5,12 +5,12 @@ from collections.abc import Iterator, Sequence
 from gpuaudit.cluster.nodes import Node
 from gpuaudit.cluster.platform import CustomObject
 from gpuaudit.cluster.snapshot import Snapshot
-from gpuaudit.demand import nccl
-from gpuaudit.demand.crossing import by_owner, crossings
-from gpuaudit.demand.fabric import gpudirect, node_fabric, policies, value
-from gpuaudit.demand.network_words import by_pool, pool_subject
+from gpuaudit.demand.network import nccl
+from gpuaudit.demand.network.crossing import by_owner, crossings
+from gpuaudit.demand.network.fabric import gpudirect, node_fabric, policies, value
+from gpuaudit.demand.network.network_words import by_pool, pool_subject
 from gpuaudit.demand.subjects import count, listed, place
-from gpuaudit.demand.units import workload_subject
+from gpuaudit.demand.usage.units import workload_subject
 from gpuaudit.knowledge import fabric
 from gpuaudit.rule import Act, Evidence, Finding, Fix, Severity, Subject, rule
 

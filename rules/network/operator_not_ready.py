@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from gpuaudit.cluster.platform import CustomObject
 from gpuaudit.cluster.snapshot import Snapshot
-from gpuaudit.demand.fabric import value
+from gpuaudit.demand.network.fabric import value
 from gpuaudit.knowledge import fabric
 from gpuaudit.knowledge.fabric import Operator
 from gpuaudit.rule import Act, Evidence, Finding, Fix, Severity, Subject, rule

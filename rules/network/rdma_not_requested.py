@@ -4,11 +4,11 @@ from collections.abc import Iterator, Sequence
 
 from gpuaudit.cluster.snapshot import Snapshot
 from gpuaudit.cluster.workloads import Pod
-from gpuaudit.demand import nccl
-from gpuaudit.demand.crossing import Crossing, by_owner, crossings
-from gpuaudit.demand.network_words import crossing_evidence, over
-from gpuaudit.demand.rdma_asked import Asked, asked
-from gpuaudit.demand.units import workload_subject
+from gpuaudit.demand.network import nccl
+from gpuaudit.demand.network.crossing import Crossing, by_owner, crossings
+from gpuaudit.demand.network.network_words import crossing_evidence, over
+from gpuaudit.demand.network.rdma_asked import Asked, asked
+from gpuaudit.demand.usage.units import workload_subject
 from gpuaudit.knowledge import fabric
 from gpuaudit.rule import Act, Evidence, Finding, Fix, Severity, rule
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 
 from gpuaudit.cluster.nodes import Interface, Node
 from gpuaudit.cluster.snapshot import Snapshot
-from gpuaudit.demand.crossing import crossings
+from gpuaudit.demand.network.crossing import crossings
 from gpuaudit.demand.subjects import count, listed
 from gpuaudit.knowledge import fabric
 from gpuaudit.rule import Act, Evidence, Finding, Fix, Severity, Subject, rule

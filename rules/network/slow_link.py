@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Sequence
 
 from gpuaudit.cluster.snapshot import Snapshot
-from gpuaudit.demand.crossing import Crossing, by_owner, crossings
-from gpuaudit.demand.network_words import crossing_evidence, fabric_words, over
-from gpuaudit.demand.units import workload_subject
+from gpuaudit.demand.network.crossing import Crossing, by_owner, crossings
+from gpuaudit.demand.network.network_words import crossing_evidence, fabric_words, over
+from gpuaudit.demand.usage.units import workload_subject
 from gpuaudit.rule import Act, Confidence, Evidence, Finding, Fix, Severity, rule
 
 

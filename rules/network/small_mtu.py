@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 from gpuaudit.cluster.nodes import Interface, Node
 from gpuaudit.cluster.platform import CustomObject
 from gpuaudit.cluster.snapshot import Snapshot
-from gpuaudit.demand.fabric import value
-from gpuaudit.demand.network_words import by_pool, pool_subject
+from gpuaudit.demand.network.fabric import value
+from gpuaudit.demand.network.network_words import by_pool, pool_subject
 from gpuaudit.demand.subjects import count, listed, place
 from gpuaudit.knowledge import fabric
 from gpuaudit.rule import Act, Evidence, Finding, Fix, Severity, Subject, rule

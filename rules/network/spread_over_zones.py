@@ -4,10 +4,10 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from gpuaudit.cluster.snapshot import Snapshot
-from gpuaudit.demand.crossing import Crossing, by_owner, crossings
-from gpuaudit.demand.network_words import crossing_evidence, sureness
+from gpuaudit.demand.network.crossing import Crossing, by_owner, crossings
+from gpuaudit.demand.network.network_words import crossing_evidence, sureness
 from gpuaudit.demand.subjects import count, listed
-from gpuaudit.demand.units import workload_subject
+from gpuaudit.demand.usage.units import workload_subject
 from gpuaudit.rule import Act, Evidence, Finding, Fix, Severity, rule
 
 

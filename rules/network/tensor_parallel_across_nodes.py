@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 
 from gpuaudit.cluster.snapshot import Snapshot
-from gpuaudit.demand.crossing import Crossing, by_owner, crossings
-from gpuaudit.demand.network_words import crossing_evidence, fabric_words
-from gpuaudit.demand.rdma_asked import asked
-from gpuaudit.demand.units import workload_subject
+from gpuaudit.demand.network.crossing import Crossing, by_owner, crossings
+from gpuaudit.demand.network.network_words import crossing_evidence, fabric_words
+from gpuaudit.demand.network.rdma_asked import asked
+from gpuaudit.demand.usage.units import workload_subject
 from gpuaudit.rule import Act, Confidence, Evidence, Finding, Fix, Severity, rule
 
 

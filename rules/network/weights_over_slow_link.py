@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 
 from gpuaudit.cluster.snapshot import Snapshot
+from gpuaudit.demand.need.weights import Fetch, fetches
 from gpuaudit.demand.subjects import count
-from gpuaudit.demand.units import workload_subject
-from gpuaudit.demand.weights import Fetch, fetches
+from gpuaudit.demand.usage.units import workload_subject
 from gpuaudit.rule import Act, Evidence, Finding, Fix, Severity, rule
 
 

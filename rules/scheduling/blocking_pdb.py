@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from gpuaudit.cluster.platform import Budget
 from gpuaudit.cluster.snapshot import Snapshot
-from gpuaudit.demand.budgets import Blocking, blocking
+from gpuaudit.demand.scheduling.budgets import Blocking, blocking
 from gpuaudit.demand.subjects import count, listed
 from gpuaudit.rule import Act, Evidence, Finding, Fix, Severity, Subject, rule
 

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 
 from gpuaudit.cluster.snapshot import Snapshot
-from gpuaudit.demand.gangs import Gang, gangs_on_default_scheduler
+from gpuaudit.demand.scheduling.gangs import Gang, gangs_on_default_scheduler
 from gpuaudit.demand.subjects import amount, duration
-from gpuaudit.demand.units import workload_subject
+from gpuaudit.demand.usage.units import workload_subject
 from gpuaudit.knowledge.scheduling import scheduling
 from gpuaudit.rule import Act, Confidence, Evidence, Finding, Fix, Severity, rule
 

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from gpuaudit.cluster.snapshot import Snapshot
-from gpuaudit.demand.fragments import Fragments, fragments
-from gpuaudit.demand.scheduler import packs, profile
+from gpuaudit.demand.scheduling.fragments import Fragments, fragments
+from gpuaudit.demand.scheduling.scheduler import packs, profile
 from gpuaudit.demand.subjects import amount, count, duration, free_devices, listed, node_subject, place
 from gpuaudit.knowledge.scheduling import scheduling
 from gpuaudit.rule import Act, Evidence, Finding, Fix, Severity, rule

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from gpuaudit.cluster.platform import Queue
 from gpuaudit.cluster.snapshot import Snapshot
 from gpuaudit.cluster.workloads import Pod
-from gpuaudit.demand.blocking_quotas import covered
+from gpuaudit.demand.scheduling.blocking_quotas import covered
 from gpuaudit.demand.subjects import amount
-from gpuaudit.demand.units import is_spare, stands_for_others
+from gpuaudit.demand.usage.units import is_spare, stands_for_others
 from gpuaudit.knowledge import kubernetes
 from gpuaudit.rule import Act, Evidence, Finding, Fix, Severity, Subject, rule
 

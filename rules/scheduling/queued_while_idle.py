@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 
 from gpuaudit.cluster.snapshot import Snapshot
-from gpuaudit.demand.blames import Blame, blames, free_now
+from gpuaudit.demand.scheduling.blames import Blame, blames, free_now
 from gpuaudit.demand.subjects import amount, duration, listed
-from gpuaudit.demand.units import workload_subject
+from gpuaudit.demand.usage.units import workload_subject
 from gpuaudit.rule import Act, ActKind, Confidence, Evidence, Finding, Fix, Severity, rule
 
 WAYS_OUT = {

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 
 from gpuaudit.cluster.snapshot import Snapshot
-from gpuaudit.demand.blocking_quotas import Blocked, quota_blocked
+from gpuaudit.demand.scheduling.blocking_quotas import Blocked, quota_blocked
 from gpuaudit.demand.subjects import amount, duration
-from gpuaudit.demand.units import workload_subject
+from gpuaudit.demand.usage.units import workload_subject
 from gpuaudit.rule import Act, Evidence, Finding, Fix, Severity, rule
 
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 from gpuaudit.cluster.snapshot import Snapshot
 from gpuaudit.cluster.workloads import Container, Pod
 from gpuaudit.demand.subjects import count, listed
-from gpuaudit.demand.units import workload_subject
+from gpuaudit.demand.usage.units import workload_subject
 from gpuaudit.knowledge.scheduling import scheduling
 from gpuaudit.rule import Act, Evidence, Finding, Fix, Severity, rule
 

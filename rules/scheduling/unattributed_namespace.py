@@ -7,7 +7,7 @@ from gpuaudit.cluster.platform import Namespace
 from gpuaudit.cluster.snapshot import Snapshot
 from gpuaudit.cluster.workloads import Pod, Workload
 from gpuaudit.demand.subjects import amount, count, listed
-from gpuaudit.demand.units import stands_for_others
+from gpuaudit.demand.usage.units import stands_for_others
 from gpuaudit.knowledge import kubernetes
 from gpuaudit.knowledge.scheduling import scheduling
 from gpuaudit.rule import Act, Evidence, Finding, Fix, Severity, Subject, rule

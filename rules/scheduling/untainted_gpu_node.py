@@ -6,7 +6,7 @@ from gpuaudit.cluster.nodes import Node, Tenant
 from gpuaudit.cluster.snapshot import Snapshot
 from gpuaudit.demand import planned_maintenance, strandings
 from gpuaudit.demand.subjects import amount, count, listed, node_groups, node_subject, place
-from gpuaudit.demand.units import workload_subject
+from gpuaudit.demand.usage.units import workload_subject
 from gpuaudit.knowledge import kubernetes
 from gpuaudit.rule import Act, Evidence, Finding, Fix, Severity, rule
 

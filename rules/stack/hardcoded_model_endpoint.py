@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 from gpuaudit.cluster.snapshot import Snapshot
-from gpuaudit.demand.gateways import DirectCalls, Gateway, direct_calls, gateways
+from gpuaudit.demand.serving.gateways import DirectCalls, Gateway, direct_calls, gateways
 from gpuaudit.demand.subjects import count, listed
 from gpuaudit.rule import Evidence, Finding, Fix, Severity, Subject, rule
 

@@ -4,9 +4,9 @@ from collections.abc import Iterator, Sequence
 
 from gpuaudit.cluster.snapshot import Snapshot
 from gpuaudit.demand import Tenure, tenures
-from gpuaudit.demand.engines import RunningServer, running_servers
+from gpuaudit.demand.serving.engines import RunningServer, running_servers
 from gpuaudit.demand.subjects import amount
-from gpuaudit.demand.units import is_spare, workload_subject
+from gpuaudit.demand.usage.units import is_spare, workload_subject
 from gpuaudit.knowledge import engine_versions, gpus
 from gpuaudit.knowledge.engine_versions import Server
 from gpuaudit.rule import Act, Evidence, Finding, Fix, Severity, rule

@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Sequence
 
 from gpuaudit.cluster.snapshot import Snapshot
-from gpuaudit.demand.engines import RunningServer, running_servers
+from gpuaudit.demand.serving.engines import RunningServer, running_servers
 from gpuaudit.demand.subjects import count, listed
-from gpuaudit.demand.units import workload_subject
+from gpuaudit.demand.usage.units import workload_subject
 from gpuaudit.knowledge import engine_versions, systems
 from gpuaudit.knowledge.engine_versions import Reason
 from gpuaudit.rule import Act, Evidence, Finding, Fix, Severity, rule

@@ -4,9 +4,9 @@ from collections.abc import Iterator, Sequence
 
 from gpuaudit.cluster.snapshot import Snapshot
 from gpuaudit.demand import IDLE_BELOW, Tenure
-from gpuaudit.demand.notebooks import LEFT_HOURS, Rest, culled_after_hours, is_notebook, rest
 from gpuaudit.demand.subjects import amount, duration
-from gpuaudit.demand.units import units_by_owner, workload_subject
+from gpuaudit.demand.usage.units import units_by_owner, workload_subject
+from gpuaudit.demand.work.notebooks import LEFT_HOURS, Rest, culled_after_hours, is_notebook, rest
 from gpuaudit.rule import Act, Confidence, Evidence, Finding, Fix, Severity, rule
 
 

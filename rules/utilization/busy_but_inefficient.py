@@ -4,7 +4,10 @@ from collections.abc import Iterator, Sequence
 
 from gpuaudit.cluster.snapshot import Snapshot
 from gpuaudit.demand import DRAM_CEILING, Tenure, underused
-from gpuaudit.demand.inefficiency import (
+from gpuaudit.demand.serving.served import serves
+from gpuaudit.demand.subjects import amount
+from gpuaudit.demand.usage.units import settled, units_by_owner, workload_subject
+from gpuaudit.demand.work.inefficiency import (
     BUSY_ABOVE,
     USED_BELOW,
     Bound,
@@ -13,11 +16,8 @@ from gpuaudit.demand.inefficiency import (
     inefficiency,
     narrow_links,
 )
-from gpuaudit.demand.notebooks import is_notebook
-from gpuaudit.demand.served import serves
-from gpuaudit.demand.stalling import stall
-from gpuaudit.demand.subjects import amount
-from gpuaudit.demand.units import settled, units_by_owner, workload_subject
+from gpuaudit.demand.work.notebooks import is_notebook
+from gpuaudit.demand.work.stalling import stall
 from gpuaudit.rule import Act, Evidence, Finding, Fix, Severity, rule
 
 FACTS = ("utilization", "sm_active", "gpu_util", "dram_active", "pod_attribution", "history")

@@ -4,9 +4,9 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from gpuaudit.cluster.snapshot import Snapshot, device_id
-from gpuaudit.demand.attempts import Attempt, failed_attempts
 from gpuaudit.demand.subjects import amount, count, listed
-from gpuaudit.demand.units import workload_subject
+from gpuaudit.demand.usage.units import workload_subject
+from gpuaudit.demand.work.attempts import Attempt, failed_attempts
 from gpuaudit.rule import Act, Evidence, Finding, Fix, Severity, rule
 
 WORDS = {"crash": "a crash", "preemption": "a preemption", "eviction": "an eviction", "spot": "a spot interruption"}

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from gpuaudit.cluster.snapshot import Snapshot
 from gpuaudit.demand import IDLE_BELOW, Tenure, idle, looks_idle
 from gpuaudit.demand.subjects import amount, duration
-from gpuaudit.demand.units import units_by_owner, weakest, workload_subject
+from gpuaudit.demand.usage.units import units_by_owner, weakest, workload_subject
 from gpuaudit.rule import Act, Confidence, Evidence, Finding, Fix, Severity, rule
 
 Pods = Mapping[str, tuple[Sequence[Tenure], Sequence[Tenure]]]  # pod → GPUs that idle, GPUs that work

@@ -5,9 +5,9 @@ from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
 from gpuaudit.cluster.snapshot import Snapshot
-from gpuaudit.demand.failing import Failing, failing_pods
 from gpuaudit.demand.subjects import amount, duration, listed
-from gpuaudit.demand.units import devices_of, owner_of, workload_subject
+from gpuaudit.demand.usage.units import devices_of, owner_of, workload_subject
+from gpuaudit.demand.work.failing import Failing, failing_pods
 from gpuaudit.rule import Act, Confidence, Evidence, Finding, Fix, Severity, rule
 
 

@@ -4,9 +4,9 @@ from collections.abc import Iterator, Sequence
 
 from gpuaudit.cluster.snapshot import Snapshot
 from gpuaudit.demand import IDLE_BELOW, Tenure, idle
-from gpuaudit.demand.notebooks import is_notebook
 from gpuaudit.demand.subjects import amount, duration
-from gpuaudit.demand.units import periodic, units_by_owner, weakest, workload_subject
+from gpuaudit.demand.usage.units import periodic, units_by_owner, weakest, workload_subject
+from gpuaudit.demand.work.notebooks import is_notebook
 from gpuaudit.rule import Act, Confidence, Evidence, Finding, Fix, Severity, rule
 
 

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 
 from gpuaudit.cluster.snapshot import Snapshot
-from gpuaudit.demand.interruptible import Batch, batches
 from gpuaudit.demand.subjects import amount, duration, listed
-from gpuaudit.demand.units import workload_subject
+from gpuaudit.demand.usage.units import workload_subject
+from gpuaudit.demand.work.interruptible import Batch, batches
 from gpuaudit.rule import Act, Confidence, Evidence, Finding, Fix, Severity, rule
 
 

@@ -4,11 +4,11 @@ from collections.abc import Iterator, Sequence
 
 from gpuaudit.cluster.snapshot import Snapshot
 from gpuaudit.demand import IDLE_BELOW, Tenure
-from gpuaudit.demand.notebooks import is_notebook
-from gpuaudit.demand.off_hours import OffHours, off_hours
-from gpuaudit.demand.served import serves
+from gpuaudit.demand.serving.served import serves
 from gpuaudit.demand.subjects import amount, count
-from gpuaudit.demand.units import units_by_owner, workload_subject
+from gpuaudit.demand.usage.units import units_by_owner, workload_subject
+from gpuaudit.demand.work.notebooks import is_notebook
+from gpuaudit.demand.work.off_hours import OffHours, off_hours
 from gpuaudit.rule import Act, Confidence, Evidence, Finding, Fix, Severity, rule
 
 Found = Sequence[tuple[Sequence[Tenure], OffHours]]

@@ -4,12 +4,12 @@ from collections.abc import Iterator, Sequence
 
 from gpuaudit.cluster.snapshot import Snapshot
 from gpuaudit.demand import Tenure
-from gpuaudit.demand.model_fit import FILL, MEMORY_FILL, Oversize, oversize
-from gpuaudit.demand.notebooks import is_notebook
-from gpuaudit.demand.served import serves
-from gpuaudit.demand.stalling import stall
+from gpuaudit.demand.need.model_fit import FILL, MEMORY_FILL, Oversize, oversize
+from gpuaudit.demand.serving.served import serves
 from gpuaudit.demand.subjects import amount, duration
-from gpuaudit.demand.units import periodic, settled, units_by_owner, workload_subject
+from gpuaudit.demand.usage.units import periodic, settled, units_by_owner, workload_subject
+from gpuaudit.demand.work.notebooks import is_notebook
+from gpuaudit.demand.work.stalling import stall
 from gpuaudit.rule import Act, Confidence, Evidence, Finding, Fix, Severity, rule
 
 OBSERVED = 0.9  # of the held hours

@@ -6,7 +6,7 @@ from datetime import timedelta
 from gpuaudit.cluster.snapshot import Snapshot
 from gpuaudit.cluster.workloads import Pod
 from gpuaudit.demand.subjects import amount, duration
-from gpuaudit.demand.units import devices_of, is_spare, owner_of, stands_for_others, workload_subject
+from gpuaudit.demand.usage.units import devices_of, is_spare, owner_of, stands_for_others, workload_subject
 from gpuaudit.knowledge import kubernetes, pods
 from gpuaudit.rule import Act, Evidence, Finding, Fix, Severity, rule
 

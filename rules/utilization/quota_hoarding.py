@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator
 
 from gpuaudit.cluster.snapshot import Snapshot
-from gpuaudit.demand.quotas import Guarantee, guarantees
+from gpuaudit.demand.scheduling.quotas import Guarantee, guarantees
 from gpuaudit.demand.subjects import listed
 from gpuaudit.knowledge import kubernetes
 from gpuaudit.rule import Act, Confidence, Evidence, Finding, Fix, Severity, Subject, rule

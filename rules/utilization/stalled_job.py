@@ -4,9 +4,9 @@ from collections.abc import Iterator, Sequence
 
 from gpuaudit.cluster.snapshot import Snapshot
 from gpuaudit.demand import Tenure
-from gpuaudit.demand.stalling import DRAM_BELOW, POWER_BELOW, SPINS_ABOVE, TENSOR_BELOW, Stall, stall
 from gpuaudit.demand.subjects import amount, duration
-from gpuaudit.demand.units import units_by_owner, workload_subject, works_alone
+from gpuaudit.demand.usage.units import units_by_owner, workload_subject, works_alone
+from gpuaudit.demand.work.stalling import DRAM_BELOW, POWER_BELOW, SPINS_ABOVE, TENSOR_BELOW, Stall, stall
 from gpuaudit.rule import Act, Evidence, Finding, Fix, Severity, rule
 
 FACTS = ("utilization", "pod_attribution", "history", "gpu_util", "tensor_active", "dram_active", "power")

@@ -5,9 +5,9 @@ from collections.abc import Iterator, Sequence
 from gpuaudit.cluster.nodes import Card
 from gpuaudit.cluster.snapshot import Snapshot
 from gpuaudit.demand import Tenure
-from gpuaudit.demand.straggling import Straggler, gangs, stragglers
 from gpuaudit.demand.subjects import count, duration, listed
-from gpuaudit.demand.units import workload_subject
+from gpuaudit.demand.usage.units import workload_subject
+from gpuaudit.demand.work.straggling import Straggler, gangs, stragglers
 from gpuaudit.rule import Act, Evidence, Finding, Fix, Severity, rule
 
 AS_BUSY = 0.95  # of its siblings' activity: it works as much, on less power

@@ -8,7 +8,7 @@ from gpuaudit.cluster.nodes import Tenant
 from gpuaudit.cluster.snapshot import Snapshot
 from gpuaudit.demand import Stranding, strandings
 from gpuaudit.demand.subjects import amount, duration, free_devices, listed, node_groups, node_subject, place
-from gpuaudit.demand.units import workload_subject
+from gpuaudit.demand.usage.units import workload_subject
 from gpuaudit.rule import Act, Confidence, Evidence, Finding, Fix, Severity, rule
 
 WAYS_OUT = {

@@ -7,8 +7,8 @@ from gpuaudit.cluster.nodes import Node
 from gpuaudit.cluster.snapshot import Snapshot
 from gpuaudit.demand import free_gpus, held_by_hour, lost_gpus, planned_maintenance, pool_zone, reserve, strandings
 from gpuaudit.demand import whole_cards as hands_out_whole_cards
+from gpuaudit.demand.scheduling.wanted import promised, waited_for
 from gpuaudit.demand.subjects import amount, count, free_devices, listed, node_groups, node_subject, place
-from gpuaudit.demand.wanted import promised, waited_for
 from gpuaudit.rule import Act, Confidence, Evidence, Finding, Fix, Severity, rule
 
 

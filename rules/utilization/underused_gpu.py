@@ -4,10 +4,10 @@ from collections.abc import Iterator, Sequence
 
 from gpuaudit.cluster.snapshot import Snapshot
 from gpuaudit.demand import DRAM_CEILING, UNDERUSED_MEAN, UNDERUSED_P95, Tenure, underused
-from gpuaudit.demand.notebooks import is_notebook, rests
-from gpuaudit.demand.stalling import stall
 from gpuaudit.demand.subjects import amount, duration
-from gpuaudit.demand.units import periodic, settled, units_by_owner, weakest, workload_subject
+from gpuaudit.demand.usage.units import periodic, settled, units_by_owner, weakest, workload_subject
+from gpuaudit.demand.work.notebooks import is_notebook, rests
+from gpuaudit.demand.work.stalling import stall
 from gpuaudit.rule import Act, Confidence, Evidence, Finding, Fix, Severity, rule
 
 

@@ -5,9 +5,9 @@ from datetime import timedelta
 
 from gpuaudit.cluster.nodes import Node
 from gpuaudit.cluster.snapshot import Snapshot
-from gpuaudit.demand.reservations import Committed, committed, term
+from gpuaudit.demand.capacity.reservations import Committed, committed, term
+from gpuaudit.demand.scheduling.wanted import promised, waited_for
 from gpuaudit.demand.subjects import amount, duration, free_devices, node_subject, place
-from gpuaudit.demand.wanted import promised, waited_for
 from gpuaudit.rule import Act, Confidence, Evidence, Finding, Fix, Severity, Subject, rule
 
 WORDS = {"reserved": "reserved", "owned": "owned", "lease": "leased", "capacity_block": "reserved in a capacity block"}

@@ -8,9 +8,9 @@ from typing import Any
 
 from gpuaudit.cluster.platform import Source
 from gpuaudit.cluster.snapshot import Snapshot
-from gpuaudit.collect.assemble import Materials, assemble
 from gpuaudit.collect.builder import InventoryBuilder
 from gpuaudit.collect.inventory import Inventory
+from gpuaudit.collect.joining.assemble import Materials, assemble
 from gpuaudit.collect.metrics.store import SampleStore
 from gpuaudit.knowledge.kinds import all_kinds
 

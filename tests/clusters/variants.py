@@ -5,9 +5,9 @@ from datetime import datetime, timedelta
 
 from gpuaudit.cluster.node_facts import FabricFacts, GpuFacts, HostFacts, PortFacts
 from gpuaudit.cluster.snapshot import Snapshot
-from gpuaudit.collect.assemble import Materials, assemble
 from gpuaudit.collect.inventory import Inventory
-from gpuaudit.collect.node_merge import Told
+from gpuaudit.collect.joining.assemble import Materials, assemble
+from gpuaudit.collect.joining.node_merge import Told
 from tests.clusters.building import NOW, Site, Tree
 
 Change = Callable[[Tree], None]

@@ -16,7 +16,7 @@ import yaml
 from gpuaudit.audit import audit
 from gpuaudit.cluster.platform import Source
 from gpuaudit.cluster.snapshot import Snapshot
-from gpuaudit.collect.files import collect_files
+from gpuaudit.collect.inputs.files import collect_files
 from gpuaudit.collect.kubernetes.connection import connections
 from gpuaudit.collect.live import collect_live
 from gpuaudit.config import Config

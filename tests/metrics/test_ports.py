@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from gpuaudit.cluster.nodes import Interface, Node, Span
-from gpuaudit.collect.machines import join_machines
-from gpuaudit.collect.metric_source import facts_of
+from gpuaudit.collect.joining.machines import join_machines
+from gpuaudit.collect.joining.metric_source import facts_of
 from gpuaudit.collect.metrics.parts import MetricsPart, metrics_part
 from gpuaudit.collect.metrics.store import SampleStore
 from gpuaudit.knowledge import fabric, queries

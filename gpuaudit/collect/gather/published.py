@@ -5,9 +5,9 @@ from typing import NamedTuple
 
 from gpuaudit.cluster.node_facts import HostFacts
 from gpuaudit.collect.gather.state import Gathered
+from gpuaudit.collect.inputs.node_documents import read_documents
 from gpuaudit.collect.kubernetes_types import Identity
 from gpuaudit.collect.kubernetes_types.core import ConfigMap
-from gpuaudit.collect.node_documents import read_documents
 from gpuaudit.errors import UserError
 from gpuaudit.knowledge.probe import probe
 

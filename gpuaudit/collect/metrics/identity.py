@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from gpuaudit.cluster.nodes import Node
 from gpuaudit.cluster.usage import NOBODY, UNKNOWN_OWNER
-from gpuaudit.collect.hosts import HostIndex
+from gpuaudit.collect.joining.hosts import HostIndex
 from gpuaudit.collect.metrics.store import Series
 from gpuaudit.knowledge import metrics, series
 

@@ -80,7 +80,7 @@ def _kind(device: str, port: str) -> LinkKind:
 
 def listed_place(nodes: Iterable[Node], cluster: Callable[[Series], str]) -> Place:
     """Return what finds the listed node of a series by any name or address that its labels give."""
-    from gpuaudit.collect.hosts import HostIndex
+    from gpuaudit.collect.joining.hosts import HostIndex
     from gpuaudit.collect.metrics.identity import host_names
 
     index = HostIndex(nodes)

@@ -8,11 +8,11 @@ import numpy as np
 
 from gpuaudit.cluster.nodes import Span
 from gpuaudit.cluster.platform import Service, SourceStatus
+from gpuaudit.collect.joining.metric_source import MIN_HISTORY, count_of, facts_of_names
 from gpuaudit.collect.kubernetes.answers import ApiError
 from gpuaudit.collect.kubernetes.connection import Connection
 from gpuaudit.collect.kubernetes.deadline import Deadline
 from gpuaudit.collect.kubernetes.fetch import Fetcher
-from gpuaudit.collect.metric_source import MIN_HISTORY, count_of, facts_of_names
 from gpuaudit.collect.metrics.identity import NOBODY_HOLDS, UNKNOWN_HOLDER, Holders
 from gpuaudit.collect.metrics.seen import at
 from gpuaudit.collect.prometheus.asked import Planned, planned_engines, product

@@ -8,15 +8,16 @@ from datetime import datetime
 from gpuaudit.cluster.nodes import Node, Span
 from gpuaudit.cluster.platform import Service, Source
 from gpuaudit.cluster.workloads import Pod, Workload
+from gpuaudit.collect.joining.metric_source import foreign
+from gpuaudit.collect.joining.pod_workloads import pod_workloads
+from gpuaudit.collect.joining.series_clusters import SeriesClusters
 from gpuaudit.collect.kubernetes.answers import ApiError
 from gpuaudit.collect.kubernetes.connection import Connection
 from gpuaudit.collect.kubernetes.deadline import Deadline
 from gpuaudit.collect.kubernetes.fetch import Fetcher
-from gpuaudit.collect.metric_source import foreign
 from gpuaudit.collect.metrics.identity import ClusterOf
 from gpuaudit.collect.metrics.parts import MetricsPart, metrics_part
 from gpuaudit.collect.metrics.store import SampleStore, Series
-from gpuaudit.collect.pod_workloads import pod_workloads
 from gpuaudit.collect.prometheus.asking import Asker, in_flight
 from gpuaudit.collect.prometheus.discovery import exporters, places
 from gpuaudit.collect.prometheus.errors import QueryError
@@ -24,7 +25,6 @@ from gpuaudit.collect.prometheus.plan import matchers
 from gpuaudit.collect.prometheus.reading import Known, PrometheusReading, read_prometheus
 from gpuaudit.collect.prometheus.told import exporters_source, prometheus_source
 from gpuaudit.collect.prometheus.transport import Proxied, Transport, direct
-from gpuaudit.collect.series_clusters import SeriesClusters
 from gpuaudit.config import Config
 from gpuaudit.knowledge import queries
 

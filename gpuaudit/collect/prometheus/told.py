@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from gpuaudit.cluster.platform import Source, SourceStatus
-from gpuaudit.collect.metric_source import MIN_JOIN, count_of, facts_of, foreign
+from gpuaudit.collect.joining.metric_source import MIN_JOIN, count_of, facts_of, foreign
 from gpuaudit.collect.metrics.parts import MetricsPart
 from gpuaudit.collect.prometheus.reading import PrometheusReading
 

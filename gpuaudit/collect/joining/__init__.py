@@ -1,0 +1,1 @@
+"""What several sources say of one machine, pod or cluster becomes one record."""

@@ -1,0 +1,1 @@
+"""GPUs that nobody holds: free, stranded, reserved, kept for a failure."""

@@ -1,0 +1,1 @@
+"""What work needs: memory, compute, bandwidth, and the smaller device that would do."""

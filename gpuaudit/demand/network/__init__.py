@@ -1,0 +1,1 @@
+"""The network between GPU nodes, and the jobs that need it."""

@@ -1,0 +1,1 @@
+"""Who answers requests: engines, gateways, served workloads."""

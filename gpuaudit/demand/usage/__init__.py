@@ -1,0 +1,1 @@
+"""What devices did: tenures, hours, and what they say of idle and underused."""

@@ -1,0 +1,1 @@
+"""How work behaves: failing, stalling, straggling, resting, wasteful, fit to be interrupted."""
