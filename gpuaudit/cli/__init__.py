@@ -1,7 +1,11 @@
 """The command line: parse, call, print, exit. Heavy imports stay inside the commands."""
 
+import os
 import sys
+import threading
 from collections.abc import Callable
+from contextlib import suppress
+from typing import NoReturn
 
 import typer
 
@@ -55,4 +59,15 @@ app.add_typer(mig.app, name="mig")
 
 def main() -> None:
     """Run the command line and exit with its code."""
-    sys.exit(run(app, sys.argv[1:]))
+    code = run(app, sys.argv[1:])
+    if threading.active_count() > 1:
+        _leave(code)
+    sys.exit(code)
+
+
+def _leave(code: int) -> NoReturn:
+    """End without taking the interpreter down: a thread that still waits for a server may crash on what is left."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(code)

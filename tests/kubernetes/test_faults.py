@@ -351,7 +351,7 @@ def test_an_interrupted_scan_keeps_it_in_the_cache(api: Replay, tmp_path: Path) 
     time.sleep(0.7)
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=20)
-    assert process.returncode == 130
+    assert process.returncode == 130, errors
     assert str(tmp_path / "gpuaudit" / "interrupted.gpuaudit") in errors
     assert len(load(tmp_path / "gpuaudit" / "interrupted.gpuaudit").nodes) == 35
 

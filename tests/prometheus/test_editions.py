@@ -77,4 +77,4 @@ def test_every_expression_asks_by_ranges_that_are_seen_here(name: str) -> None:
     """A range in a form that the test cannot shorten would be no test."""
     query = next(query for query in queries.templates() if query.expression == name)
     ranges = re.findall(r"\[[^\]]*\]", queries.expression(query).text)
-    assert all(one in ("[$range]", "[1h]", "[$range:1h]") for one in ranges)
+    assert all(one in ("[$range]", "[1h]", "[$range:1h]", "[$range:5m]") for one in ranges)
