@@ -142,10 +142,10 @@ class Bill(Part, frozen=True, kw_only=True):
 
 
 class Serving(Part, frozen=True, kw_only=True):
-    """A served model: users and money."""
+    """A served model: users and money. Model and workload are null where the metrics tell none."""
 
-    model: str
-    workload: str
+    model: str | None
+    workload: str | None
     requests: float | None
     error_ratio: float | None
     ttft_p50_seconds: float | None

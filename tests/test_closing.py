@@ -238,3 +238,17 @@ def test_what_no_rule_judged_is_not_said_to_be_right() -> None:
     assert {row.decision: row.right for row in decisions(known, report(known), JUDGED)}["scheduling"].startswith(
         "nothing"
     )
+
+
+def test_what_was_not_read_is_not_none() -> None:
+    """From a log of NCCL alone nobody knows how many GPUs or servers there are."""
+    shot = snapshot(facts=("nccl_logs",))
+    rows = {one.decision: one for one in decisions(shot, report(shot), frozenset())}
+    for name in ("gpu_sizing", "model_loading", "networking"):
+        assert rows[name].today.endswith("were not read"), rows[name]
+        assert rows[name].right.startswith("not known: "), rows[name]
+    assert rows["scheduling"].today.startswith("the pods were not read")
+    seen = {one.decision: one.today for one in decisions(snapshot(), report(snapshot()), frozenset())}
+    assert seen["model_loading"] == "no model server was seen"
+    assert seen["networking"] == "no GPU nodes"
+    assert seen["scheduling"].startswith("no GPU pods")

@@ -117,3 +117,12 @@ def test_ratio_of_errors() -> None:
     assert msgspec.structs.replace(row, errors=5e6).error_ratio == 1.0
     assert msgspec.structs.replace(row, errors=None, aborts=None).error_ratio is None
     assert msgspec.structs.replace(row, first=NOW - timedelta(days=1)).key == (CLUSTER, CHAT, "vllm", "llama")
+
+
+def test_a_model_and_a_workload_that_nobody_names_are_unknown() -> None:
+    (silent,) = report(workloads={"Deployment/nlp/chat": {"engine": "vllm"}}).serving
+    assert (silent.model, silent.workload) == (None, CHAT)
+    (told, _) = report(
+        TOLD | {"model": "", "workload": ""}, workloads={"Deployment/nlp/chat": {"engine": "vllm"}}
+    ).serving
+    assert (told.model, told.workload, told.requests) == (None, None, 1e6)

@@ -110,7 +110,7 @@ def _no_engine(snapshot: Snapshot, what: str) -> Told:
 
 def _name(served: schema.Serving) -> str:
     """Return the model, else the workload that serves it."""
-    return served.model or "/".join(served.workload.rsplit("/", 2)[-2:])
+    return served.model or "/".join((served.workload or "a model not named").rsplit("/", 2)[-2:])
 
 
 def _engines(number: int) -> str:

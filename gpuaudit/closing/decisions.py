@@ -13,6 +13,7 @@ from gpuaudit.closing.words import LINK_FACTS, METRICS, counted, joined, open_fi
 from gpuaudit.cluster.snapshot import Snapshot
 from gpuaudit.demand.network.fabric import PoolFabric, fabric_of
 from gpuaudit.demand.serving.gateways import language_servers
+from gpuaudit.knowledge import facts
 
 Name = Literal["gpu_sizing", "model_loading", "networking", "observability", "scheduling"]
 
@@ -41,7 +42,7 @@ def decisions(snapshot: Snapshot, report: schema.Report, judged: Collection[str]
     """Return the five rows."""
     worth = annual_cents(report)
     told: Mapping[Name, tuple[str, str, str]] = {
-        "gpu_sizing": _sizing(report),
+        "gpu_sizing": _sizing(snapshot, report),
         "model_loading": _loading(snapshot, report),
         "networking": _networking(snapshot, report, judged),
         "observability": _observability(snapshot, report),
@@ -75,7 +76,14 @@ def annual_cents(report: schema.Report) -> Mapping[Name, int | None]:
     return found
 
 
-def _sizing(report: schema.Report) -> tuple[str, str, str]:
+def _unread(what: str, fact: str) -> tuple[str, str, str]:
+    """Return the row of a decision of which nothing can be said: what was not read is not none."""
+    return f"{what} were not read", f"not known: {facts.fact(fact).how}", "not known"
+
+
+def _sizing(snapshot: Snapshot, report: schema.Report) -> tuple[str, str, str]:
+    if not report.cluster.gpus and "nodes" not in snapshot.facts:
+        return _unread("the GPU nodes", "nodes")
     used, plan = report.utilization, report.plan
     known = f"{percent(used.mean)} busy while held" if used.mean is not None else "how busy they are was not measured"
     today = f"{counted(report.cluster.gpus, 'GPU')} on {counted(report.cluster.gpu_nodes, 'node')}, {known}"
@@ -96,6 +104,8 @@ def _sizing(report: schema.Report) -> tuple[str, str, str]:
 
 def _loading(snapshot: Snapshot, report: schema.Report) -> tuple[str, str, str]:
     servers = language_servers(snapshot)
+    if not servers and "workloads" not in snapshot.facts:
+        return _unread("the workloads", "workloads")
     if not servers:
         return "no model server was seen", "nothing to decide", "nothing here"
     kept = [one for one in servers if any(pod.claims for pod in snapshot.pods_by_workload.get(one.id, ()))]
@@ -112,6 +122,8 @@ def _loading(snapshot: Snapshot, report: schema.Report) -> tuple[str, str, str]:
 
 def _networking(snapshot: Snapshot, report: schema.Report, judged: Collection[str]) -> tuple[str, str, str]:
     pools = sorted(fabric_of(snapshot), key=lambda pool: (-pool.nodes, pool.cluster, pool.pool))
+    if not pools and "nodes" not in snapshot.facts:
+        return _unread("the GPU nodes", "nodes")
     if not pools:
         return "no GPU nodes", "nothing to decide", "nothing here"
     wrong = open_findings(report, "network")
@@ -153,11 +165,12 @@ def _observability(snapshot: Snapshot, report: schema.Report) -> tuple[str, str,
 def _scheduling(snapshot: Snapshot, report: schema.Report, judged: Collection[str]) -> tuple[str, str, str]:
     held = [pod for pod in snapshot.pods if pod.holdings and not pod.ended]
     by = Counter(pod.scheduler or "a scheduler not named" for pod in held)
+    none = "no GPU pods" if "pods" in snapshot.facts else "the pods were not read"
     who = joined(f"{counted(count, 'GPU pod')} by {name}" for name, count in sorted(by.items(), key=_most))
     queues = [name for name in QUEUES if row(report, name).status == "present"]
     demand = report.utilization.demand
     waits = "what waits is not known" if demand.pending_gpus is None else f"{demand.pending_gpus:,.4g} GPUs waited for"
-    today = joined([who or "no GPU pods", *(f"{name} runs" for name in queues), waits], 8)
+    today = joined([who or none, *(f"{name} runs" for name in queues), waits], 8)
     wrong = open_findings(report, "scheduling")
     sound = "nothing that was found to be wrong" if "scheduling" in judged else NOT_JUDGED
     right = f"mend {tallied(wrong)}" if wrong else sound

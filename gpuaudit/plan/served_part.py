@@ -44,8 +44,8 @@ def served_part(
         _row(snapshot, row, costs.get(row.workload) if by_workload[row.workload] == 1 else None, hours) for row in rows
     ]
     silent = [one for one in snapshot.workloads if one.engine and one.id in costs and one.id not in told]
-    found += [_empty(model=one.model or "", workload=one.id, gpu_hours=costs[one.id].gpu_hours) for one in silent]
-    return sorted(found, key=lambda row: (row.model, row.workload))
+    found += [_empty(model=one.model or None, workload=one.id, gpu_hours=costs[one.id].gpu_hours) for one in silent]
+    return sorted(found, key=lambda row: (row.model or "", row.workload or ""))
 
 
 def _costs(shares: Sequence[NodeShares], bill: BillBook, window_hours: float) -> Mapping[str, _Cost]:
@@ -102,8 +102,8 @@ def _row(snapshot: Snapshot, row: Served, cost: _Cost | None, hours: Mapping[str
     if cost is not None and cost.whole and cost.usd > 0 and row.days is not None:
         usd = cost.usd * min(1.0, row.days * 24 / max(hours.get(row.workload, 0.0), 1e-9))
     return schema.Serving(
-        model=row.model or (workload.model if workload else None) or "",
-        workload=row.workload,
+        model=row.model or (workload.model if workload else None) or None,
+        workload=row.workload or None,
         requests=_rounded(row.requests, 0),
         error_ratio=_rounded(row.error_ratio, 6),
         ttft_p50_seconds=_rounded(row.ttft_p50_seconds, 4),
@@ -116,7 +116,7 @@ def _row(snapshot: Snapshot, row: Served, cost: _Cost | None, hours: Mapping[str
     )
 
 
-def _empty(*, model: str, workload: str, gpu_hours: float) -> schema.Serving:
+def _empty(*, model: str | None, workload: str, gpu_hours: float) -> schema.Serving:
     return schema.Serving(
         model=model,
         workload=workload,

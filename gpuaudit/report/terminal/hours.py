@@ -86,13 +86,13 @@ def _users(canvas: Canvas, rows: list[schema.Serving]) -> None:
     told = [row for row in rows if row.ttft_p95_seconds is not None or row.error_ratio is not None]
     if not told:
         return
-    worst = max(told, key=lambda row: (row.ttft_p95_seconds or 0.0, row.requests or 0.0, row.model))
+    worst = max(told, key=lambda row: (row.ttft_p95_seconds or 0.0, row.requests or 0.0, row.model or ""))
     more = [f"{len(told) - 1} more"] if len(told) > 1 else []
     canvas.line(f"  {'Users':<{LABEL}}", " · ".join([*_served(worst), *more]))
 
 
 def _served(row: schema.Serving) -> list[str]:
-    parts = [printable((row.model.rstrip("/") or row.workload).rpartition("/")[2] or "a model")[:40]]
+    parts = [printable(((row.model or "").rstrip("/") or row.workload or "").rpartition("/")[2] or "a model")[:40]]
     if row.ttft_p95_seconds is not None:
         parts[0] += f" p95 first token {row.ttft_p95_seconds:.3g} s"
     if row.error_ratio is not None:
