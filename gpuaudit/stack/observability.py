@@ -51,7 +51,8 @@ def dcgm_exporter(view: View) -> Verdict:
         missing = wanted - ((record.pods_ready or 0) if record else 0)
         without = [node.name for node in view.gpu_nodes if "dcgm_exporter" not in node.agents]
         told = [f"{counted(missing, 'pod')} of it not ready"] if missing > 0 else []
-        told += [f"no pod of it on {named(without)}"] if without and 0 < wanted < len(view.gpu_nodes) else []
+        some = 0 < len(without) < len(view.gpu_nodes)  # none at all: its pods were not read, or run under another name
+        told += [f"no pod of it on {named(without)}"] if some and 0 < wanted < len(view.gpu_nodes) else []
         return Verdict("present", (*found.evidence[:2], *told), found.version)
     return found
 
