@@ -15,7 +15,7 @@ STORIES = {
     "gpu-nic-affinity": ["dgx-03"],
     "link-down-or-degraded": ["dgx-02"],
     "link-errors": ["dgx-01"],
-    "multi-node-without-rdma": ["llama-70b-preview", "protein-lm"],
+    "multi-node-without-rdma": ["llama-70b-preview"],
     "nccl-socket-fallback": ["ddp-debug"],
     "no-gpudirect-rdma": ["dgx-onprem"],
     "operator-not-ready": ["nic-cluster-policy"],

@@ -83,6 +83,7 @@ class NcclEnv(Entry, frozen=True):
     """NCCL's settings that switch RDMA or GPUDirect off."""
 
     socket_env: tuple[Setting, ...]
+    libfabric_env: tuple[str, ...]
     ib_only_env: tuple[str, ...]
     plugin_off_env: Setting
     gdr_off_env: tuple[Setting, ...]

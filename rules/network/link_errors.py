@@ -41,7 +41,8 @@ def link_errors(
 
 
 def _finding(snapshot: Snapshot, node: Node, failing: Sequence[FailingPort], gang: bool) -> Finding:
-    said = listed([f"{one.port.name} ({_words(one)})" for one in failing])
+    ports = {one.port.name: [_words(same) for same in failing if same.port == one.port] for one in failing}
+    said = listed([f"{name} ({', '.join(words)})" for name, words in ports.items()])
     return Finding(
         subject=node_subject([node]),
         severity=Severity.HIGH if gang and any(one.port.kind != "ethernet" for one in failing) else None,

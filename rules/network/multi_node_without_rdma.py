@@ -20,8 +20,9 @@ def multi_node_without_rdma(snapshot: Snapshot, *, slow_below_gbps: float = 100.
     of such nodes gives 50 to 400. GPUs wait for the network, and more of them make it worse. Only gangs with a sign of
     collectives are judged; without measured traffic or a model split beyond a pod it only asks for a look. Host
     network, privileges, extra networks and network claims may be RDMA that cannot be seen, and silence it; so does an
-    NCCL log that names one. A gang that set its network up and asks too little is rdma-not-requested; nodes without
-    RDMA on a slow link are slow-link; one NVLink domain over several nodes needs no network.
+    NCCL log that names one; one that names sockets is nccl-socket-fallback. A gang that set its network up and asks too
+    little is rdma-not-requested; nodes on a slow link that offer no RDMA to pods are slow-link; one NVLink domain over
+    several nodes needs no network.
 
     Let its pods ask for the fabric of their nodes (vpc.amazonaws.com/efa, an rdma/ or SR-IOV resource, GKE's device
     networks) with the plugin that NCCL needs in the image, and check with NCCL_DEBUG=INFO. Or keep the job on one node.
@@ -34,7 +35,7 @@ def multi_node_without_rdma(snapshot: Snapshot, *, slow_below_gbps: float = 100.
 
 def _without(snapshot: Snapshot, gang: Crossing, slow_below_gbps: float) -> bool:
     log = nccl.of_workload(snapshot, gang.owner)
-    if log is not None and log.rdma is not False:
+    if log is not None and (log.rdma is not False or nccl.fell_back(snapshot, log)):
         return False
     if any(asked(snapshot, pod, None).answer != "no" for pod in gang.pods):
         return False
@@ -43,7 +44,7 @@ def _without(snapshot: Snapshot, gang: Crossing, slow_below_gbps: float) -> bool
         return False
     if all(one.rdma is None for one in told):
         return gang.proven
-    slow = all(one.rdma is False and one.gbps is not None and one.gbps < slow_below_gbps for one in told)
+    slow = all(one.exposed is not True and one.gbps is not None and one.gbps < slow_below_gbps for one in told)
     return not slow
 
 

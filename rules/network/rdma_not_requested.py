@@ -85,7 +85,7 @@ def _asks(told: Asked) -> str:
     if told.share is None:
         return "ask for no RDMA device, which their nodes offer"
     return (
-        f"ask for none of the {told.share} RDMA devices that go with them"
+        f"ask for none of the {told.share} RDMA devices that go with their GPUs"
         if told.share > 1
         else "ask for no RDMA device"
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from gpuaudit.cluster.nccl import NcclLog
 from gpuaudit.cluster.snapshot import Snapshot
 from gpuaudit.demand.memory import once
+from gpuaudit.demand.network.fabric import node_fabric
 from gpuaudit.knowledge import fabric
 
 
@@ -39,6 +40,20 @@ def chosen(snapshot: Snapshot) -> tuple[Chosen, ...]:
 def of_workload(snapshot: Snapshot, owner: str) -> Chosen | None:
     """Return what the logs of a workload say, None without any."""
     return next((one for one in chosen(snapshot) if one.workload == owner), None)
+
+
+def fell_back(snapshot: Snapshot, job: Chosen) -> bool:
+    """Whether a job's logs show sockets between hosts, or may, where RDMA is not known to be missing."""
+    return job.rdma is False and job.spans is not False and had_rdma(snapshot, job) is not False
+
+
+def had_rdma(snapshot: Snapshot, job: Chosen) -> bool | None:
+    """Whether the nodes of a job's logs have RDMA: False where one has none; None where one is not known."""
+    nodes = [snapshot.node_by_key.get((log.cluster, log.node or "")) for log in job.logs]
+    told = [node_fabric(node).rdma if node is not None else None for node in nodes]
+    if False in told:
+        return False
+    return True if any(log.devices for log in job.logs) or None not in told else None
 
 
 def _chosen(logs: Sequence[NcclLog]) -> Chosen:
