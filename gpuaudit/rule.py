@@ -16,6 +16,8 @@ ActKind = Literal[
     "release_gpus", "release_node", "move", "resize", "replicas", "schedule", "tier", "purchase", "configure"
 ]
 
+Risk = Literal["none", "restart", "drain", "reboot"]
+
 
 class Severity(StrEnum):
     """Consequence, not money."""
@@ -64,6 +66,7 @@ class Act(Record, frozen=True, kw_only=True):
     from_: str | None = None
     to: str | None = None
     unblocks: str | None = None
+    risk: Risk | None = None  # what running work suffers; None = what acts of this kind usually bring
 
 
 class Fix(Record, frozen=True, kw_only=True):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from gpuaudit.cluster.snapshot import Snapshot
 from gpuaudit.outcome import Judged
 from gpuaudit.plan.actions import SHELVES, actions
-from gpuaudit.rule import Act, ActKind, Finding, Severity, Subject
+from gpuaudit.rule import Act, ActKind, Finding, Risk, Severity, Subject
 from tests.build import NOW, WINDOW
 
 EMPTY = Snapshot(taken_at=NOW, window=WINDOW)
@@ -17,11 +17,17 @@ KINDS: tuple[ActKind, ...] = ("release_gpus", "configure", "resize")
 
 
 def judged(
-    number: int, name: str, rule: str = "idle-gpu", *, act: ActKind = "release_gpus", confidence: str = "confirmed"
+    number: int,
+    name: str,
+    rule: str = "idle-gpu",
+    *,
+    act: ActKind = "release_gpus",
+    confidence: str = "confirmed",
+    risk: Risk | None = None,
 ) -> Judged:
     subject = Subject(cluster="c", kind="Deployment", namespace="ml", name=name, gpus=1.0)
     finding = Finding(
-        subject=subject, message=f"{name} by {rule}", confidence=confidence, act=Act(kind=act, target=name)
+        subject=subject, message=f"{name} by {rule}", confidence=confidence, act=Act(kind=act, target=name, risk=risk)
     )  # type: ignore[arg-type]
     return Judged(id=f"{rule}-{number:012x}", rule=rule, area="x", severity=Severity.MEDIUM, finding=finding)
 
@@ -51,6 +57,23 @@ def test_one_subject_is_one_row_that_names_the_other_rules(shot: Snapshot) -> No
 def test_a_suspicion_does_not_pull_a_certainty_down(shot: Snapshot) -> None:
     rows = made(shot, [judged(1, "a", "a-rule", confidence="investigate"), judged(2, "a", "z-rule")])
     assert [(row.shelf, row.findings[0]) for row in rows] == [("plan", f"z-rule-{2:012x}")]
+
+
+def test_an_act_says_what_running_work_suffers(shot: Snapshot) -> None:
+    """Settings differ: a label disturbs nobody, a GPU that is cut anew empties its node."""
+    found = [
+        judged(1, "a", "a-rule", act="configure"),
+        judged(2, "b", "b-rule", act="configure", risk="restart"),
+        judged(3, "c", "c-rule", act="configure", risk="drain"),
+        judged(4, "d", "d-rule", act="resize"),
+    ]
+    told = {row.text[0]: (row.risk, row.effort) for row in made(shot, found)}
+    assert told == {"a": ("none", "S"), "b": ("restart", "S"), "c": ("drain", "M"), "d": ("restart", "M")}
+
+
+def test_of_several_acts_in_one_row_the_gravest_risk_is_said(shot: Snapshot) -> None:
+    [row] = made(shot, [judged(1, "a", act="configure"), judged(2, "b", act="configure", risk="reboot")])
+    assert (row.risk, row.effort) == ("reboot", "M")
 
 
 def test_nothing_found_is_no_action(shot: Snapshot) -> None:

@@ -12,7 +12,7 @@ FIRES = [
     ("off-hours-idle", "ads/ctr-nightly", "confirmed"),
     ("oversized-gpu-model", "fraud/triton-scorer", "investigate"),
     ("oversized-gpu-model", "search/embeddings", "investigate"),
-    ("quota-hoarding", "robotics/gpu", "likely"),
+    ("quota-hoarding", "robotics/gpu", "investigate"),  # no quota promises most of the GPUs
     ("unused-reservation", "reserved-a100", "confirmed"),
 ]
 SILENT = [

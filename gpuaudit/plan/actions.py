@@ -9,10 +9,12 @@ from gpuaudit import schema
 from gpuaudit.cluster.snapshot import Snapshot
 from gpuaudit.outcome import Judged
 from gpuaudit.plan.bill import dollars
+from gpuaudit.rule import Act, ActKind, Risk
 
 GroupKey = tuple[schema.Shelf, str, str, str, str]
 SHELVES: tuple[schema.Shelf, ...] = ("protect", "this_week", "plan", "find_out")
-RISK = {
+RISKS: tuple[Risk, ...] = ("none", "restart", "drain", "reboot")
+RISK: Mapping[ActKind, Risk] = {
     "release_node": "none",
     "release_gpus": "restart",
     "move": "restart",
@@ -23,7 +25,7 @@ RISK = {
     "purchase": "none",
     "configure": "none",
 }
-EFFORT: Mapping[str, schema.Effort] = {"release_node": "S", "release_gpus": "S", "configure": "S", "purchase": "M"}
+SMALL: frozenset[str] = frozenset({"release_node", "release_gpus", "configure"})
 
 
 @dataclass(frozen=True)
@@ -109,6 +111,7 @@ def _action(key: GroupKey, rows: Sequence[_Row], attributed: Mapping[str, int]) 
     shelf, _, act, pool, owner = key
     digest = hashlib.sha256(chr(0).join(key).encode()).hexdigest()
     findings = [judged.id for row in rows for judged in row.all]
+    risk = max((_risk(row.lead.finding.act) for row in rows if row.lead.finding.act), key=RISKS.index)
     return schema.ActionPart(
         id=f"action-{digest[:8]}",
         shelf=shelf,
@@ -118,9 +121,13 @@ def _action(key: GroupKey, rows: Sequence[_Row], attributed: Mapping[str, int]) 
         text=_text(rows),
         findings=findings,
         booked_monthly=dollars(sum(attributed.get(name, 0) for name in findings)),
-        risk=RISK.get(act, "restart"),
-        effort=EFFORT.get(act, "M"),
+        risk=risk,
+        effort="S" if act in SMALL and risk in ("none", "restart") else "M",
     )
+
+
+def _risk(act: Act) -> Risk:
+    return act.risk or RISK[act.kind]
 
 
 def _text(rows: Sequence[_Row]) -> str:

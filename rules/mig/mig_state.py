@@ -88,6 +88,7 @@ def _finding(snapshot: Snapshot, group: Sequence[Trouble]) -> Finding:
         severity=Severity.HIGH if waiting else None,
         act=Act(
             kind="configure",
+            risk="reboot" if any(one.kind == "mode" for one in group) else "drain",
             target=_where(nodes[0]),
             from_=nodes[0].mig_config_state,
             to=nodes[0].mig_config,

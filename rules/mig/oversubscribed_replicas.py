@@ -170,6 +170,7 @@ def _finding(nodes: Sequence[Node], found: Sequence[Excess]) -> Finding:
         confidence=weakest([ranked[0].sure]) or "investigate",
         act=Act(
             kind="configure",
+            risk="restart",
             target=nodes[0].pool or nodes[0].name,
             from_=count(next(iter(replicas)) or 0, "replica") if len(replicas) == 1 else None,
             to=count(max(1, min(fits)), "replica") if fits else None,

@@ -83,7 +83,9 @@ def _finding(snapshot: Snapshot, nodes: Sequence[Node], risks: Sequence[Risk]) -
         evidence=tuple(_evidence(snapshot, risks, owners)),
         confidence=confidence,
         severity=Severity.MEDIUM if served else None,
-        act=Act(kind="configure", target=nodes[0].pool or nodes[0].name, from_=strategy, to=_instead(nodes)),
+        act=Act(
+            kind="configure", risk="drain", target=nodes[0].pool or nodes[0].name, from_=strategy, to=_instead(nodes)
+        ),
         fix=Fix(generate="sharing", note=f"{_instead(nodes)} for work of different owners"),
         refutation="owners who agreed to share, and limits on memory that their programs keep",
     )

@@ -75,6 +75,7 @@ def _finding(
         confidence=confidence,
         act=Act(
             kind="configure",
+            risk="drain",
             target=nodes[0].pool or holding[0].name,
             from_=free,
             unblocks=f"{waiting} that are waited for" if waiting else None,

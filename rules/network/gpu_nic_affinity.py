@@ -85,7 +85,7 @@ def _finding(group: Sequence[Node], far: Mapping[tuple[str, str], tuple[int, ...
             for index, path in _paths(node).items()
         ),
         confidence="likely" if odd else "investigate",
-        act=Act(kind="configure", target=group[0].pool or group[0].name),
+        act=Act(kind="configure", risk="reboot", target=group[0].pool or group[0].name),
         fix=Fix(note="the slot that the vendor's plan names; topology manager for pods with a part of a node"),
         refutation="a card that no job uses, or a topology that the virtual machine does not show as it is",
     )

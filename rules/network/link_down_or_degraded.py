@@ -40,7 +40,7 @@ def _finding(node: Node, ports: Sequence[OddPort], gang: bool) -> Finding:
         message=f"on {node.name} in {place([node])} {said}{hurt}",
         evidence=tuple(_evidence(ports)),
         confidence="investigate" if all(one.disabled for one in ports) else "likely",
-        act=Act(kind="configure", target=node.name),
+        act=Act(kind="configure", risk="drain", target=node.name),
         fix=Fix(note="check cable, transceiver and the switch's port; keep gangs off the node until it is mended"),
         refutation="a port that is out of use on this node on purpose",
     )

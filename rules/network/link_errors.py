@@ -49,7 +49,7 @@ def _finding(snapshot: Snapshot, node: Node, failing: Sequence[FailingPort], gan
         message=f"ports of {node.name} in {place([node])} make errors that their siblings do not: {said}",
         evidence=tuple(_evidence(snapshot, failing)),
         confidence="confirmed" if snapshot.window_seconds >= 86400 else "likely",
-        act=Act(kind="configure", target=node.name),
+        act=Act(kind="configure", risk="drain", target=node.name),
         fix=Fix(note="clean or replace cable and transceiver; keep gangs off the node until the counters stand still"),
         refutation="work on the cabling of this node within the window",
     )

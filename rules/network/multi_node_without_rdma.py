@@ -68,7 +68,7 @@ def _finding(snapshot: Snapshot, owner: str, gangs: Sequence[Crossing]) -> Findi
             Evidence(name="fabric of its nodes", value=fabric_words(gang), statistic="now", source="kubernetes"),
         ),
         confidence=sureness(gangs),
-        act=Act(kind="configure", target=owner, unblocks="GPUs that wait for the network"),
+        act=Act(kind="configure", risk="restart", target=owner, unblocks="GPUs that wait for the network"),
         fix=Fix(generate="network", note="ask for the fabric's resource; check the choice with NCCL_DEBUG=INFO"),
         refutation="ranks that work each for itself, or an NCCL log that names a network other than Socket",
     )

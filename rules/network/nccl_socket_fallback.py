@@ -80,7 +80,7 @@ def _of_settings(snapshot: Snapshot, owner: str, gangs: Sequence[Crossing], sett
             *_log_evidence(log),
         ),
         confidence="likely",
-        act=Act(kind="configure", target=owner, unblocks="GPUs that wait for the network"),
+        act=Act(kind="configure", risk="restart", target=owner, unblocks="GPUs that wait for the network"),
         fix=Fix(generate="network", note=f"take the setting away{ask}; check the choice with NCCL_DEBUG=INFO"),
         refutation="an NCCL log of this job that names a network other than Socket",
     )
@@ -103,7 +103,9 @@ def _of_log(snapshot: Snapshot, job: Chosen) -> Finding:
         message=f"NCCL chose sockets on {where}{name}{f': {reason}' if reason else ''}{_matters(job, had)}",
         evidence=(*_log_evidence(job), *_asked_evidence(snapshot, job)),
         confidence="likely" if job.spans and had else "investigate",
-        act=Act(kind="configure", target=job.workload or job.name, unblocks="GPUs that wait for the network"),
+        act=Act(
+            kind="configure", risk="restart", target=job.workload or job.name, unblocks="GPUs that wait for the network"
+        ),
         fix=Fix(note="give the container RDMA devices and the library or plugin that NCCL misses"),
         refutation="nodes without RDMA, or a job that stays on one node",
     )

@@ -68,7 +68,7 @@ def _of_nodes(group: Sequence[Node], *, hurt: bool) -> Finding:
             for name, told in (("nvidia_peermem loaded", node.peermem), ("DMA-BUF possible", node.dma_buf))
         ),
         confidence="likely",
-        act=Act(kind="configure", target=group[0].pool or group[0].name),
+        act=Act(kind="configure", risk="drain", target=group[0].pool or group[0].name),
         fix=Fix(note="open kernel modules on a kernel of 5.12 or newer, or load nvidia_peermem"),
         refutation="GDRDMA in the NCCL log of a job on these nodes",
     )
@@ -92,7 +92,13 @@ def _of_policy(policy: CustomObject, nodes: Sequence[Node], *, hurt: bool) -> Fi
             ),
         ),
         confidence="investigate",
-        act=Act(kind="configure", target=policy.name, from_="driver.rdma.enabled=false", to="driver.rdma.enabled=true"),
+        act=Act(
+            kind="configure",
+            risk="drain",
+            target=policy.name,
+            from_="driver.rdma.enabled=false",
+            to="driver.rdma.enabled=true",
+        ),
         fix=Fix(generate="network", note="or driver.kernelModuleType=open: DMA-BUF needs no module"),
         refutation="open kernel modules (DMA-BUF) or nvidia_peermem on these hosts, or GDRDMA in an NCCL log",
     )  # fmt: skip
@@ -117,7 +123,7 @@ def _of_jobs(snapshot: Snapshot) -> Iterator[Finding]:
                 evidence=(Evidence(name="GPUDirect RDMA", value=said, statistic="now",
                                    source=f"NCCL log {log.name}" if log and not off else "kubernetes"),),
                 confidence="likely",
-                act=Act(kind="configure", target=owner),
+                act=Act(kind="configure", risk="restart", target=owner),
                 fix=Fix(note="take the setting away; look for GDRDMA in the log"),
                 refutation="GDRDMA in the job's NCCL log",
             )  # fmt: skip

@@ -73,7 +73,7 @@ def _finding(snapshot: Snapshot, owner: str, gangs: Sequence[Crossing], short: S
                      source="allocatable of its node"),
         ),
         confidence="likely" if told.devices or all(gang.proven for gang in gangs) else "investigate",
-        act=Act(kind="configure", target=owner, from_=str(told.devices), to=str(told.share or "all")),
+        act=Act(kind="configure", risk="restart", target=owner, from_=str(told.devices), to=str(told.share or "all")),
         fix=Fix(generate="network", note="ask for the devices that go with the GPUs"),
         refutation="an NCCL log that names a network other than Socket on all devices",
     )  # fmt: skip

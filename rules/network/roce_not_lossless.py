@@ -63,7 +63,7 @@ def _finding(cluster: str, pool: str, ports: Sequence[Port], bare: bool, hurt: b
         message=f"{count(len(ports), 'RoCE port')} of {where} {what}: {listed(nodes)}",
         evidence=tuple(_evidence(ports[:6])),
         confidence="likely" if known or not bare else "investigate",
-        act=Act(kind="configure", target=pool or nodes[0]),
+        act=Act(kind="configure", risk="drain", target=pool or nodes[0]),
         fix=Fix(generate="network", note="PFC on the priority of RoCE and ECN, on ports and switches alike"),
         refutation="RoCE ports without GPU traffic, or a fabric that is lossy by design and resends by itself",
     )  # fmt: skip

@@ -60,7 +60,7 @@ def _of_policy(item: CustomObject, mtu: int) -> Finding:
             _limit(),
         ),
         confidence="likely",
-        act=Act(kind="configure", target=item.name, from_=str(mtu), to="9000"),
+        act=Act(kind="configure", risk="drain", target=item.name, from_=str(mtu), to="9000"),
         fix=Fix(generate="network", note="raise switch ports, physical functions and the attachment together"),
         refutation="a network of this policy that carries no GPU traffic, or switches that cannot do jumbo frames",
     )  # fmt: skip
@@ -83,7 +83,7 @@ def _of_nodes(group: Sequence[Node]) -> Finding:
             _limit(),
         ),
         confidence="likely",
-        act=Act(kind="configure", target=group[0].pool or group[0].name, from_=str(sizes[0]), to="9000"),
+        act=Act(kind="configure", risk="drain", target=group[0].pool or group[0].name, from_=str(sizes[0]), to="9000"),
         fix=Fix(generate="network", note="raise switch ports and interfaces together"),
         refutation="RoCE ports that carry storage or management only",
     )  # fmt: skip

@@ -74,7 +74,9 @@ def _finding(snapshot: Snapshot, owner: str, gang: Crossing, sure: Confidence, b
             Evidence(name="threshold", value=below, unit="Gbit/s", observed=False, source="option below_gbps_per_gpu"),
         ),
         confidence=sure,
-        act=Act(kind="configure", target=owner, from_=f"tensor {gang.tensor}", to=f"tensor {largest:g}"),
+        act=Act(
+            kind="configure", risk="restart", target=owner, from_=f"tensor {gang.tensor}", to=f"tensor {largest:g}"
+        ),
         fix=Fix(note="tensor parallelism within a node, pipeline parallelism between nodes"),
         refutation="an NVLink domain over these nodes, or a measured all-reduce near the speed of the GPUs' own links",
     )  # fmt: skip

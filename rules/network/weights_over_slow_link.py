@@ -38,7 +38,7 @@ def _finding(snapshot: Snapshot, fetch: Fetch, slow_seconds: float) -> Finding:
         f"{fetch.seconds:.0f} s at best{shared}, {count(fetch.starts, 'start')} in the window",
         evidence=tuple(_evidence(fetch, slow_seconds)),
         confidence="likely" if fetch.measured is not None and fetch.dtype_told else "investigate",
-        act=Act(kind="configure", target=fetch.workload.id),
+        act=Act(kind="configure", risk="restart", target=fetch.workload.id),
         fix=Fix(generate="cache", note="weights on the node's own disk or in a cache near it"),
         refutation="weights that lie on the node already, or a start that was measured to be faster",
     )

@@ -38,7 +38,13 @@ def _finding(snapshot: Snapshot, gang: Gang, minutes: float) -> Finding:
         evidence=tuple(_evidence(snapshot, gang)),
         confidence=sure,
         severity=_severity(gang, late),
-        act=Act(kind="configure", target=gang.workload, from_="default-scheduler", to=_to(snapshot, subject.cluster)),
+        act=Act(
+            kind="configure",
+            risk="restart",
+            target=gang.workload,
+            from_="default-scheduler",
+            to=_to(snapshot, subject.cluster),
+        ),
         fix=Fix(generate="scheduling", note="let it in as a whole: Kueue, or a gang scheduler"),
         refutation="pods that work each for itself, or a job that can run with fewer of them",
     )

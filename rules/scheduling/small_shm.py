@@ -52,7 +52,7 @@ def _finding(
         evidence=tuple(_evidence(pods, failed, signs)),
         confidence="likely" if hurt else "investigate",
         severity=Severity.MEDIUM if hurt else Severity.INFO if well else Severity.LOW,
-        act=Act(kind="configure", target=workload, to="emptyDir, medium: Memory, at /dev/shm")
+        act=Act(kind="configure", risk="restart", target=workload, to="emptyDir, medium: Memory, at /dev/shm")
         if hurt or not well
         else None,
         fix=Fix(generate="scheduling", note="mount a memory-backed emptyDir at /dev/shm"),

@@ -57,7 +57,7 @@ def _finding(snapshot: Snapshot, space: Namespace, holding: Sequence[Pod]) -> Fi
     told = "nobody: no label, queue or map names an owner" if nobody else f"{listed(names)}, none of whom is a team"
     return Finding(
         subject=Subject(cluster=space.cluster, kind="Namespace", name=space.name, namespace=space.name, gpus=gpus),
-        message=f"namespace {space.name} holds {held} that are on the account of {told}",
+        message=f"namespace {space.name} holds {held} on the account of {told}",
         evidence=tuple(_evidence(space, holding, nobody, names)),
         confidence="likely" if nobody else "investigate",
         severity=None if nobody else Severity.INFO,

@@ -85,7 +85,13 @@ def _finding(snapshot: Snapshot, server: RunningServer, known: Server) -> Findin
         message=f"{subject.namespace}/{subject.name} serves with {known.name} on {on}{busy}: {known.what}",
         evidence=tuple(_evidence(snapshot, server, known, use)),
         confidence="investigate",
-        act=Act(kind="configure", target=owner, from_=known.name, to="an engine that batches requests as they come"),
+        act=Act(
+            kind="configure",
+            risk="restart",
+            target=owner,
+            from_=known.name,
+            to="an engine that batches requests as they come",
+        ),
         fix=Fix(note="serve the same model with vLLM or SGLang beside it, and compare on replayed requests"),
         refutation="a batching of its own in front of the model, a model that no engine runs, or one user at a time",
     )

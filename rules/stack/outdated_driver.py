@@ -65,7 +65,9 @@ def _finding(nodes: Sequence[Node], branch: Branch | None, broken: Broken, today
         evidence=tuple(_evidence(nodes, branch, broken)),
         confidence="confirmed" if branch else "investigate",
         severity=Severity.MEDIUM if broken else None,
-        act=Act(kind="configure", target=f"driver R{number}", from_=f"R{number}", to=listed(better) or None),
+        act=Act(
+            kind="configure", risk="drain", target=f"driver R{number}", from_=f"R{number}", to=listed(better) or None
+        ),
         fix=Fix(note="an upgrade empties the node and restarts its GPUs: one node at a time, jobs first"),
         refutation="a support contract that extends the branch, or a node image whose maker mends it on"
         if branch

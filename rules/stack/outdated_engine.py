@@ -59,7 +59,9 @@ def _finding(snapshot: Snapshot, server: RunningServer, reasons: Sequence[Reason
         evidence=tuple(_evidence(server, reasons, newest)),
         confidence="likely",
         severity=Severity.MEDIUM if attack else None,
-        act=Act(kind="configure", target=owner, from_=server.image, to="a version that its project supports"),
+        act=Act(
+            kind="configure", risk="restart", target=owner, from_=server.image, to="a version that its project supports"
+        ),
         fix=Fix(note="try the newest version on one replica first: arguments and outputs change between versions"),
         refutation="an image whose tag does not say what is in it, or fixes that were taken over into it",
     )

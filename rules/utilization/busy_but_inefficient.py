@@ -88,7 +88,7 @@ def _finding(
         f"{worst.sm:.0%} of the SMs, most likely bound by {WORDS[worst.bound]}",
         evidence=tuple(_evidence(snapshot, owner, tenures, worst, used_below)),
         confidence="investigate",
-        act=Act(kind="configure", target=owner),
+        act=Act(kind="configure", risk="restart", target=owner),
         fix=Fix(note=NOTES[worst.bound]),
         refutation="a profile in which the kernels of a step fill the GPU, or work that cannot be made larger "
         "(a step that waits for another system by design)",

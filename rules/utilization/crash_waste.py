@@ -54,7 +54,7 @@ def _finding(snapshot: Snapshot, owner: str, attempts: Sequence[Attempt], spent:
         f"{count(ends, 'attempt')} that ended in {WORDS[cause]} ({reasons}); what a checkpoint kept is not lost",
         evidence=tuple(_evidence(snapshot, attempts, spent)),
         confidence="likely" if causes["crash"] else "investigate",
-        act=Act(kind="configure", target=owner),
+        act=Act(kind="configure", risk="restart", target=owner),
         fix=Fix(note=NOTES[cause]),
         refutation="checkpoints from which each attempt went on, or an end that was meant",
     )

@@ -31,7 +31,7 @@ def lost_gpu(snapshot: Snapshot, *, settled_minutes: float = 30.0) -> Iterator[F
             message=f"{amount(lost)} in {place(group)} {'is' if lost == 1 else 'are'} there and not offered: {names}",
             evidence=tuple(_evidence(group)),
             confidence="confirmed" if told and any(card.faults for node in group for card in node.cards) else "likely",
-            act=Act(kind="configure", target=group[0].pool or group[0].name),
+            act=Act(kind="configure", risk="drain", target=group[0].pool or group[0].name),
             fix=Fix(note="drain, reset or replace; check the kernel log and DCGM for XID errors"),
             refutation="a device plugin that has only just started, or a policy that hides cards on purpose",
         )

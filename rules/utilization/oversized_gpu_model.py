@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from gpuaudit.cluster.snapshot import Snapshot
 from gpuaudit.demand import Tenure
+from gpuaudit.demand.mig.opportunities import usual_opportunities
 from gpuaudit.demand.need.model_fit import FILL, MEMORY_FILL, Oversize, oversize
 from gpuaudit.demand.serving.served import serves
 from gpuaudit.demand.subjects import amount, duration
@@ -13,6 +14,7 @@ from gpuaudit.demand.work.stalling import stall
 from gpuaudit.rule import Act, Confidence, Evidence, Finding, Fix, Severity, rule
 
 OBSERVED = 0.9  # of the held hours
+STAYS = "; a MIG device of the GPU it has would do as well (mig-opportunity)"
 
 
 @rule(Severity.LOW, needs={"nodes", "utilization", "pod_attribution", "history", "memory_used", "dram_active"})
@@ -36,8 +38,8 @@ def oversized_gpu_model(
     a hint; so does a model that the cluster does not have yet. A larger day than those seen is possible: the evidence
     says how likely.
 
-    Try one replica on the smaller model and compare memory, latency and throughput, then move the rest. Where the
-    larger GPUs can be cut, a MIG device may do as well.
+    Try one replica on the smaller model and compare memory, latency and throughput, then move the rest. Where a MIG
+    device of the GPU that it has would do, mig-opportunity comes first, and this only notes the other way.
     """
     for owner, units in units_by_owner(snapshot).items():
         if periodic(snapshot, owner) or not settled(snapshot, owner, settled_hours):
@@ -67,24 +69,26 @@ def _finding(
     subject = workload_subject(snapshot, owner, devices=(t.device for t in tenures), gpus=gpus)
     fit = found.fit
     where = "which the cluster has" if fit.in_fleet else "which its provider offers"
+    stays = owner in usual_opportunities(snapshot)  # one future is proposed: the one that keeps its GPU model
     return Finding(
         subject=subject,
         workload=owner,
         message=f"{subject.namespace}/{subject.name} holds {amount(gpus)} of {found.held.key} and would fill "
         f"{fit.compute:.0%} of the compute, {fit.bandwidth:.0%} of the bandwidth and {fit.memory:.0%} of the memory of "
-        f"{fit.model.key}, {where}",
+        f"{fit.model.key}, {where}{STAYS if stays else ''}",
         evidence=tuple(_evidence(tenures[0].source, found)),
         confidence=confidence,
-        act=Act(
-            kind="resize",
-            target=owner,
-            from_=f"{amount(gpus)} of {found.held.key}",
-            to=f"{amount(gpus)} of {fit.model.key}",
-        ),
+        severity=Severity.INFO if stays else None,
+        act=None if stays else _act(owner, gpus, found),
         fix=Fix(note="try one replica on the smaller model, compare latency and throughput, then move the rest"),
         refutation="a latency objective that only the larger model meets, a number format or a feature that the "
         "smaller one lacks, or a busier day than those seen",
     )
+
+
+def _act(owner: str, gpus: float, found: Oversize) -> Act:
+    smaller = f"{amount(gpus)} of {found.fit.model.key}"
+    return Act(kind="resize", target=owner, from_=f"{amount(gpus)} of {found.held.key}", to=smaller)
 
 
 def _evidence(source: str, found: Oversize) -> Iterator[Evidence]:

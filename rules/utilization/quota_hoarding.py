@@ -25,8 +25,9 @@ def quota_hoarding(
     beside it. Counted is the 95th percentile of what the owner held, by the hour, against the part of the quota that
     nobody else may use: of a Kueue queue its nominal quota, in a cohort only what its lendingLimit keeps back (the
     rest is lent when it is not used, and so is no hoarding); of a Volcano queue its guarantee; of a namespace its
-    ResourceQuota, where all quotas together fit the GPUs there are. Others must wait for a quota of the same resource
-    and flavor, with GPUs of it free. Less than four weeks confirm nothing: a quarter's launch is not in them.
+    ResourceQuota, where all quotas together fit the GPUs there are (while enough of those are promised to nobody, it is
+    in nobody's way yet, and this asks for a look). Others must wait for a quota of the same resource and flavor, with
+    GPUs of it free. Less than four weeks confirm nothing: a quarter's launch is not in them.
 
     Let it be lent instead of taking it away: put the queues into one cohort, raise lendingLimit, use Volcano's
     deserved instead of guarantee. A ResourceQuota cannot lend; lower it, never below the most that was used.
@@ -43,7 +44,7 @@ def quota_hoarding(
 
 
 def _confidence(one: Guarantee, likely_days: float, confirmed_days: float) -> Confidence:
-    if one.hours < 24 * likely_days or not one.places_known:
+    if one.hours < 24 * likely_days or not one.places_known or not one.in_the_way:
         return "investigate"
     return "confirmed" if one.hours >= 24 * confirmed_days and not one.partial else "likely"
 
@@ -61,9 +62,11 @@ def _finding(one: Guarantee, confidence: Confidence) -> Finding:
         ),
         message=f"{one.kind} {where} keeps {one.amount:g} {one.resource} to itself and used {one.used_p95:g} of them "
         f"at p95, {one.used_max:g} at most, over {one.hours / 24:.0f} d, while {listed(one.waiting, most=3)} "
-        f"{'wait' if len(one.waiting) > 1 else 'waits'} and {one.free:g} stand free",
+        f"{'wait' if len(one.waiting) > 1 else 'waits'} and {one.free:g} stand free"
+        f"{'' if one.in_the_way else f', {one.unpromised:g} promised by no quota'}",
         evidence=tuple(_evidence(one)),
         confidence=confidence,
+        severity=None if one.in_the_way else Severity.LOW,
         act=Act(
             kind="configure",
             target=where,
@@ -84,6 +87,8 @@ def _to(one: Guarantee, least: int) -> str:
 
 
 def _note(one: Guarantee) -> str:
+    if one.kind == "ResourceQuota" and not one.in_the_way:
+        return "raise the quota of those who wait first: no quota promises all GPUs; lower this one with its owner"
     if one.kind == "ResourceQuota":
         return "lower it to what was used at most, with its owner, and raise the quota of those who wait"
     if one.kind == "ClusterQueue":
@@ -102,6 +107,8 @@ def _evidence(one: Guarantee) -> Iterator[Evidence]:
     yield Evidence(name="free", value=one.free, unit=unit, statistic="now", source="kubernetes")
     if one.waited_for is not None:
         yield Evidence(name="waited for", value=one.waited_for, unit=unit, statistic="now", source="kubernetes")
+    if one.unpromised is not None:
+        yield Evidence(name="promised by no quota", value=one.unpromised, unit=unit, source="kubernetes")
     for name in one.waiting[:5]:
         yield Evidence(name="waits", value=name, source="kubernetes")
     if not one.places_known:

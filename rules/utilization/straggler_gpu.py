@@ -50,7 +50,9 @@ def _finding(
         f"of its siblings' power over {duration(found[0].hours)} of work, {_meaning(as_busy, len(unit) - len(found))}",
         evidence=tuple(_evidence(snapshot, found, below)),
         confidence="likely" if as_busy else "investigate",
-        act=Act(kind="configure", target=owner, unblocks=f"{len(unit) - len(found)} GPUs that wait for it"),
+        act=Act(
+            kind="configure", risk="restart", target=owner, unblocks=f"{len(unit) - len(found)} GPUs that wait for it"
+        ),
         fix=Fix(note="check throttle reasons, PCIe width, ECC and cooling of that GPU; run the job without its host"),
         refutation="steps that take as long without this GPU, or a rank that has less to do by design",
     )

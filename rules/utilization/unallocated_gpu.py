@@ -25,7 +25,8 @@ def unallocated_gpu(
 
     A GPU that no pod holds costs as much as one that works. Counted is what stayed free at the busiest hour of the
     window, less the reserve of the pool and zone: room for the work of its fullest node and for the extra pods of one
-    roll-out. GPUs on empty or stranded nodes are among them; money is counted once, by the plan.
+    roll-out. GPUs on empty or stranded nodes are among them; money is counted once, by the plan. Where all of them are
+    stranded, stranded-gpu says what to do.
 
     Let waiting or interruptible work have them, or lower what sets the number of nodes: the pool's minimum, its limit,
     or the requests that keep nodes from being consolidated. Declare spares with the annotation gpuaudit.io/role: spare.
@@ -33,6 +34,7 @@ def unallocated_gpu(
     for group in node_groups(node for node in snapshot.gpu_nodes if _counts(snapshot, node, settled_hours)):
         free = {node.name: free_gpus(snapshot, node) or 0.0 for node in group}
         beyond, kept = _beyond(snapshot, group, free)
+        stuck, usable = _stuck(snapshot, group, free)
         if beyond < at_least_gpus:
             continue
         holders = [node for node in group if free[node.name] > 0]
@@ -42,7 +44,8 @@ def unallocated_gpu(
         yield Finding(
             subject=node_subject(holders, devices=devices, gpus=beyond),
             message=f"{beyond:g} of {amount(total)} in {place(group)} {'is' if beyond == 1 else 'are'} held by nobody, "
-            f"{_beyond_what(kept)}: {listed([node.name for node in holders])}",
+            f"{_beyond_what(kept)}: {listed([node.name for node in holders])}"
+            f"{_but(stuck, sum(free.values()))}",
             evidence=tuple(_evidence(snapshot, holders, free, kept)),
             confidence=_confidence(snapshot, holders, likely_hours, confirmed_hours),
             act=Act(
@@ -50,7 +53,9 @@ def unallocated_gpu(
                 target=group[0].pool or holders[0].name,
                 from_=count(len(group), "node"),
                 unblocks=f"{amount(waiting)} that are waited for" if waiting else None,
-            ),
+            )
+            if min(beyond, usable) >= at_least_gpus
+            else None,
             fix=Fix(note="fill them with waiting or interruptible work, or lower the pool's number of nodes"),
             refutation="a reserve, a tenant's quota or a planned launch that the cluster does not show",
         )
@@ -74,6 +79,21 @@ def _beyond(snapshot: Snapshot, group: Sequence[Node], free: dict[str, float]) -
         return now, kept
     offered = sum(node.gpus - lost_gpus(node) for node in group)
     return min(now, offered - peak - kept), kept
+
+
+def _stuck(snapshot: Snapshot, group: Sequence[Node], free: dict[str, float]) -> tuple[float, float]:
+    """Free GPUs of the group that cannot be given out, and those beyond the reserve that can."""
+    found, reserves = strandings(snapshot), reserve(snapshot)
+    stuck = {node.name: min(free[node.name], found[node.key].gpus) for node in group if node.key in found}
+    usable = sum(
+        max(0.0, free[node.name] - stuck.get(node.name, 0.0) - reserves[pool_zone(node)].held_back.get(node.name, 0.0))
+        for node in group
+    )
+    return sum(stuck.values()), usable
+
+
+def _but(stuck: float, free: float) -> str:
+    return f"; of {free:g} free {stuck:g} cannot be given out (stranded-gpu)" if stuck else ""
 
 
 def _beyond_what(kept: float) -> str:
@@ -108,4 +128,10 @@ def _evidence(snapshot: Snapshot, nodes: Sequence[Node], free: dict[str, float],
     stranded = strandings(snapshot)
     for node in nodes:
         why = f", stranded: {stranded[node.key].detail}" if node.key in stranded else ""
-        yield Evidence(name=f"free on {node.name}{why}", value=round(free[node.name], 3), unit="GPUs", statistic="now")
+        yield Evidence(
+            name=f"free on {node.name}{why}",
+            value=round(free[node.name], 3),
+            unit="GPUs",
+            statistic="now",
+            source="kubernetes",
+        )

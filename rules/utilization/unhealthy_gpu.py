@@ -68,7 +68,7 @@ def _finding(snapshot: Snapshot, group: Sequence[Node], faulty: Faulty) -> Findi
         evidence=tuple(_evidence(cards, held)),
         confidence=confidence,
         severity=Severity.LOW if confidence == "investigate" else None,
-        act=Act(kind="configure", target=group[0].pool or group[0].name),
+        act=Act(kind="configure", risk="drain", target=group[0].pool or group[0].name),
         fix=Fix(note=NOTES[confidence]),
         refutation="a reset or replacement since the fault (the last XID stays till then), or a passed diagnosis",
     )

@@ -43,6 +43,13 @@ class Guarantee:
     waited_for: float | None  # units; None = not known
     free: float  # units that nobody holds now, where the quota counts
     namespaces: tuple[str, ...]  # whose work it is
+    unpromised: float | None = None  # units that no ResourceQuota promises to anybody; None = not worked out
+    smallest: float = 1.0  # units of the smallest pod that waits
+
+    @property
+    def in_the_way(self) -> bool:
+        """Whether those who wait could be given no more without it."""
+        return self.unpromised is None or self.unpromised < self.smallest
 
     @property
     def unused(self) -> float:
@@ -65,6 +72,7 @@ class _Owner:
     waiting: tuple[str, ...]
     waited_for: float | None
     smallest: float  # units of the smallest pod that waits
+    unpromised: float | None = None
 
 
 @once
@@ -103,7 +111,8 @@ def _of_quotas(snapshot: Snapshot) -> Iterator[Guarantee | None]:
         key = f"requests.{resource}"
         refused = _refused(snapshot, cluster, resource, spaces)
         room = offered_units(flavor_nodes(snapshot, cluster, ())[0], resource)
-        if not refused or sum(quota.hard[key] for quota in spaces.values()) > room:
+        unpromised = room - sum(quota.hard[key] for quota in spaces.values())
+        if not refused or unpromised < 0:
             continue
         for space, quota in sorted(spaces.items()):
             others = {name: size for name, size in refused.items() if name != space}
@@ -120,6 +129,7 @@ def _of_quotas(snapshot: Snapshot) -> Iterator[Guarantee | None]:
                     waiting=tuple(f"namespace {name}" for name in sorted(others)),
                     waited_for=None,
                     smallest=min(others.values()),
+                    unpromised=unpromised,
                 )
                 yield _guarantee(snapshot, owner, resource, quota.hard[key], quota.used.get(key, 0.0))
 
@@ -156,6 +166,8 @@ def _guarantee(snapshot: Snapshot, owner: _Owner, resource: str, amount: float, 
         waited_for=owner.waited_for,
         free=sum(free),
         namespaces=owner.namespaces,
+        unpromised=owner.unpromised,
+        smallest=owner.smallest,
     )
 
 
