@@ -49,20 +49,32 @@ def findings_part(findings: Sequence[Judged], release: Release) -> list[schema.F
 
 
 def regained_gpus(snapshot: Snapshot, findings: Sequence[Judged], release: Release) -> float:
-    """GPUs that unignored, not merely suspected findings free on nodes that stay; each device counts once."""
+    """GPUs that unignored, not merely suspected findings free on nodes that stay; each device counts once.
+
+    Work whose devices are not known counts once as well, however many rules speak of it.
+    """
     leaving = {cost.node.key for cost in release.nodes}
     devices: dict[tuple[str, str], float] = {}
-    for judged in findings:
-        finding = judged.finding
-        if judged.ignored or finding.confidence == "investigate" or finding.act is None:
-            continue
-        if finding.act.kind != "release_gpus" or not finding.subject.gpus:
-            continue
-        names = finding.subject.devices or (judged.id,)
+    unseen: dict[tuple[str, str], float] = {}
+    named: set[tuple[str, str]] = set()
+    for judged in (one for one in findings if _frees(one)):
+        finding, cluster = judged.finding, judged.finding.subject.cluster
+        gpus, work = finding.subject.gpus or 0.0, (cluster, judged.workload or judged.id)
+        names = finding.subject.devices
+        named |= {work} if names else set()
         for name in names:
             if _node_of(snapshot, finding, name) not in leaving:
-                devices.setdefault((finding.subject.cluster, name), finding.subject.gpus / len(names))
-    return sum(devices.values())
+                devices.setdefault((cluster, name), gpus / len(names))
+        if not names and _node_of(snapshot, finding, judged.id) not in leaving:
+            unseen[work] = max(gpus, unseen.get(work, 0.0))
+    return sum(devices.values()) + sum(gpus for work, gpus in unseen.items() if work not in named)
+
+
+def _frees(judged: Judged) -> bool:
+    finding = judged.finding
+    if judged.ignored or finding.confidence == "investigate" or finding.act is None:
+        return False
+    return finding.act.kind == "release_gpus" and bool(finding.subject.gpus)
 
 
 def _node_of(snapshot: Snapshot, finding: Finding, device: str) -> tuple[str, str]:
