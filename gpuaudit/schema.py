@@ -30,7 +30,10 @@ class WindowPart(Part, frozen=True, kw_only=True):
 
 
 class ClusterPart(Part, frozen=True, kw_only=True):
-    """What a cluster is made of; `nodes` None when the node list could not be read."""
+    """What a cluster is made of; `nodes` None when the node list could not be read.
+
+    `read_namespaces` are those whose pods alone were read, of `namespaces` (None = not told): a tenant's view.
+    """
 
     name: str
     nodes: int | None
@@ -39,6 +42,8 @@ class ClusterPart(Part, frozen=True, kw_only=True):
     mig_devices: int
     workloads: int
     providers: list[str]
+    namespaces: int | None = None
+    read_namespaces: list[str] = []
 
 
 class SourcePart(Part, frozen=True, kw_only=True):

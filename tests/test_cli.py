@@ -164,6 +164,9 @@ def test_gates(snapshot: Path, options: list[str], code: int, words: str) -> Non
         (["prices", "--provider", "zzz"], "zzz"),
         (["prices", "--template", "--gpu", "h100"], "--template"),
         (["schema", "nothing"], "nothing"),
+        (["node", "--root", "/no/such"], "/no/such/sys"),
+        (["node", "--every", "1s"], "too short"),
+        (["generate", "probe", "--every", "1s"], "too short"),
     ],
     ids=lambda value: " ".join(value)[:60] if isinstance(value, list) else None,
 )

@@ -111,6 +111,7 @@ def test_everything_is_in_one_namespace_of_its_own() -> None:
         ProbeOptions(image=IMAGE, namespace="Not A Name"),
         ProbeOptions(image=IMAGE, runtime_class='x"y'),
         ProbeOptions(image=IMAGE, every="now"),
+        ProbeOptions(image=IMAGE, every="1s"),
     ],
 )
 def test_what_would_not_do_is_refused(options: ProbeOptions) -> None:

@@ -38,6 +38,10 @@ def node(
     from gpuaudit.collect.this_host import read_host
     from gpuaudit.errors import UserError
 
+    if not (root / "sys").is_dir():
+        raise UserError(
+            f"there is no folder {root / 'sys'}", hint="give --root the folder under which the host's /sys is"
+        )
     if every is not None:
         from gpuaudit.cli.probing import repeat
         from gpuaudit.config import parse_duration
@@ -62,7 +66,8 @@ def _once(output: list[str], root: Path, proc: Path | None, *, serials: bool) ->
 
     targets = sinks(output, formats=FORMATS)
     facts = read_host(root=root, proc=proc, serials=serials)
-    for text in facts.notes:
+    shown = any(sink.format == "terminal" and sink.file is None for sink in targets)  # they stand there as well
+    for text in () if shown else facts.notes:
         sys.stderr.write(f"note: {printable(text)}\n")
     for sink in targets:
         screen = Screen.of_stdout() if sink.file is None else Screen.plain()

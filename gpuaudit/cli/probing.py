@@ -9,8 +9,7 @@ from functools import partial
 
 from gpuaudit.cluster.node_facts import HostFacts
 from gpuaudit.errors import UserError
-
-SHORTEST = timedelta(seconds=10)
+from gpuaudit.knowledge.probe import probe
 
 
 def repeat(read: Callable[[], HostFacts], *, every: timedelta, configmap: bool) -> None:
@@ -21,8 +20,9 @@ def repeat(read: Callable[[], HostFacts], *, every: timedelta, configmap: bool) 
     from gpuaudit.report.node_lines import node_lines
     from gpuaudit.report.plain import printable
 
-    if every < SHORTEST:
-        raise UserError("--every is too short", hint=f"the shortest is {SHORTEST.seconds}s")
+    shortest = probe().limits.shortest_seconds
+    if every.total_seconds() < shortest:
+        raise UserError("--every is too short", hint=f"the shortest is {shortest}s")
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())

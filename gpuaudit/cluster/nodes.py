@@ -19,6 +19,7 @@ class Cluster(Record, frozen=True, kw_only=True):
     version: str | None = None  # Kubernetes git version
     providers: tuple[str, ...] = ()
     listed: bool = True  # the API server's node list was read
+    read_namespaces: tuple[str, ...] = ()  # whose pods alone were read: a tenant's view; empty = all, or no pods
 
 
 class Taint(Record, frozen=True, kw_only=True):

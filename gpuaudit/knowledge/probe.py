@@ -23,6 +23,7 @@ class Limits(Entry, frozen=True):
     pods: int
     configmaps: int
     in_flight: int
+    shortest_seconds: int  # between two readings
 
 
 class Probe(Entry, frozen=True):

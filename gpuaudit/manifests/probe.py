@@ -35,7 +35,9 @@ def probe(options: ProbeOptions) -> str:
     for name in (namespace, options.runtime_class or "none"):
         if not _NAME.fullmatch(name):
             raise UserError(f"{name[:80]!r} is no name in Kubernetes", hint="small letters, digits and hyphens")
-    parse_duration(options.every)
+    shortest = known().limits.shortest_seconds
+    if parse_duration(options.every).total_seconds() < shortest:
+        raise UserError("--every is too short", hint=f"the shortest is {shortest}s")
     args = ["node", "--every", options.every, "--root", "/host", "--proc", "/proc"]
     return render(
         "probe.yaml.j2",

@@ -1,6 +1,6 @@
 """The report's cluster and coverage sections: what was audited, what was seen, what was not."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from gpuaudit import schema
 from gpuaudit.cluster.nodes import Cluster
@@ -16,15 +16,16 @@ def clusters_part(snapshot: Snapshot) -> list[schema.ClusterPart]:
 
 def sum_part(clusters: Sequence[schema.ClusterPart]) -> schema.ClusterPart:
     """Return the clusters as one; the node count is unknown when one of them is."""
-    counts = [cluster.nodes for cluster in clusters]
     return schema.ClusterPart(
         name=" + ".join(cluster.name for cluster in clusters),
-        nodes=None if any(count is None for count in counts) else sum(count or 0 for count in counts),
+        nodes=_sum(cluster.nodes for cluster in clusters),
         gpu_nodes=sum(cluster.gpu_nodes for cluster in clusters),
         gpus=sum(cluster.gpus for cluster in clusters),
         mig_devices=sum(cluster.mig_devices for cluster in clusters),
         workloads=sum(cluster.workloads for cluster in clusters),
         providers=sorted({provider for cluster in clusters for provider in cluster.providers}),
+        namespaces=_sum(cluster.namespaces for cluster in clusters),
+        read_namespaces=sorted({name for cluster in clusters for name in cluster.read_namespaces}),
     )
 
 
@@ -51,6 +52,16 @@ def coverage_part(
     )
 
 
+def _sum(counts: Iterable[int | None]) -> int | None:
+    """Return the sum, None when one of them is unknown."""
+    total = 0
+    for count in counts:
+        if count is None:
+            return None
+        total += count
+    return total
+
+
 def _cluster(snapshot: Snapshot, cluster: Cluster) -> schema.ClusterPart:
     nodes = [node for node in snapshot.nodes if node.cluster == cluster.name and node.gone is None]
     gpu_nodes = [node for node in nodes if node.cards]
@@ -63,6 +74,8 @@ def _cluster(snapshot: Snapshot, cluster: Cluster) -> schema.ClusterPart:
         mig_devices=sum(_mig_devices(snapshot, node.key) for node in gpu_nodes),
         workloads=len(holders),
         providers=list(cluster.providers) or sorted({node.provider for node in nodes if node.provider}),
+        namespaces=sum(one.cluster == cluster.name for one in snapshot.namespaces) or None,
+        read_namespaces=list(cluster.read_namespaces),
     )
 
 

@@ -25,6 +25,7 @@ from gpuaudit.knowledge.kinds import all_kinds
 from gpuaudit.loader import load_rules
 from gpuaudit.manifests import generate
 from gpuaudit.plan.pricebook import PriceBook
+from gpuaudit.report.terminal import Screen, render_screen
 from gpuaudit.store import load, save
 from tests.kubernetes.replay import TENANT, Fault, Replay, capture, names, plain, replay_server, status
 from tests.kubernetes.test_lab import check_nodes, check_workloads
@@ -120,6 +121,10 @@ def test_the_generated_role_is_exactly_what_is_asked_for(api: Replay) -> None:
         for key in _recorded_lists()
     }
     assert served <= asked
+    rights = [
+        (group, name) for rule in role["rules"] for group in rule.get("apiGroups", ()) for name in rule["resources"]
+    ]
+    assert len(rights) == len(set(rights))
     assert not any(name == "secrets" or "*" in name for _, name, _ in allowed)
 
 
@@ -160,6 +165,7 @@ def test_a_tenant_sees_its_namespace_and_no_bill(api: Replay) -> None:
         report = audit(found, load_rules(), Config(), PriceBook(None))
         assert report.bill.monthly is None
         assert report.cluster.nodes is None
+        assert f"pods of {TENANT} alone were read: no bill" in render_screen(report, Screen(width=100))
 
 
 def test_a_tenant_who_may_list_namespaces_is_asked_for_none(api: Replay) -> None:
@@ -173,6 +179,13 @@ def test_a_tenant_who_may_list_namespaces_is_asked_for_none(api: Replay) -> None
     api.faults.append(Fault("/api/v1/namespaces?", answer=(200, {}, json.dumps(spaces).encode())))
     found = live(api, "limited")
     assert {pod.namespace for pod in found.pods} == {TENANT}
+    screen = render_screen(audit(found, load_rules(), Config(), PriceBook(None)), Screen(width=100))
+    assert f"pods of 1 of 3 namespaces read ({TENANT}): no bill" in " ".join(screen.split())
+
+
+def test_a_broken_header_is_refused_though_no_url_is_named(api: Replay) -> None:
+    with pytest.raises(UserError, match="K: V"):
+        live(api, prometheus_header=("nonsense",))
 
 
 def test_a_tenant_who_may_list_nodes_still_gets_no_bill(api: Replay) -> None:

@@ -54,6 +54,7 @@ def cluster_record(state: Gathered, nodes: Iterable[Node]) -> Cluster:
         version=state.version,
         providers=tuple(sorted({node.provider for node in nodes if node.provider})),
         listed=("", "Node") in state.seen and not state.tenant,
+        read_namespaces=tuple(sorted(state.within.get(("", "Pod"), ()))),
     )
 
 

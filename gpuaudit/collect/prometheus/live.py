@@ -24,7 +24,7 @@ from gpuaudit.collect.prometheus.errors import QueryError
 from gpuaudit.collect.prometheus.plan import matchers
 from gpuaudit.collect.prometheus.reading import Known, PrometheusReading, read_prometheus
 from gpuaudit.collect.prometheus.told import exporters_source, prometheus_source
-from gpuaudit.collect.prometheus.transport import Proxied, Transport, direct
+from gpuaudit.collect.prometheus.transport import Proxied, Transport, direct, headers_of
 from gpuaudit.config import Config
 from gpuaudit.knowledge import queries
 
@@ -75,6 +75,7 @@ def measure(
     window = Span(start=end - config.window, end=end)
     given = matchers(config.prometheus_match)
     url = config.prometheus_url
+    headers_of(config.prometheus_header)  # a broken one is refused, also where none is sent
     way = direct(url, headers=config.prometheus_header, ca=config.prometheus_ca) if url else None
     try:
         if way is not None:

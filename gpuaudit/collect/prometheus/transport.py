@@ -132,7 +132,7 @@ def direct(url: str, *, headers: Sequence[str] = (), ca: Path | None = None) -> 
         raise UserError(f"{_redacted(url)} is no URL of a Prometheus", hint="give --prometheus-url http://HOST:PORT")
     if ca is not None and not ca.is_file():
         raise UserError(f"no certificate file {ca}", hint="give --prometheus-ca a PEM file")
-    given = dict(_header(text) for text in headers)
+    given = headers_of(headers)
     session = Session()
     session.verify = str(ca) if ca else True
     session.headers["User-Agent"] = f"gpuaudit/{__version__}"
@@ -154,6 +154,11 @@ def proxied(connection: Connection, *, namespace: str, kind: str, name: str, por
     """Return the way to a service or pod (`kind` services or pods) through the API server."""
     path = f"/api/v1/namespaces/{namespace}/{kind}/{name}:{port}/proxy{prefix}"
     return Proxied(f"{namespace}/{name}:{port}", connection, path)
+
+
+def headers_of(texts: Sequence[str]) -> dict[str, str]:
+    """Return the headers of --prometheus-header. UserError for one that is none."""
+    return dict(_header(text) for text in texts)
 
 
 def _header(text: str) -> tuple[str, str]:

@@ -6,6 +6,7 @@ from gpuaudit import schema
 from gpuaudit.report.terminal.canvas import Canvas, percent, plural
 from gpuaudit.report.terminal.wrapping import Piece, text_of, width_of
 
+NAMED = 3  # namespaces of a tenant
 METRICS = {
     "sm_active": "SM activity",
     "gr_engine_active": "engine activity",
@@ -59,9 +60,22 @@ def _seen(report: schema.Report) -> str:
 def _blind(report: schema.Report) -> list[str]:
     failed = dict.fromkeys(source.name for source in report.coverage.sources if source.status == "failed")
     blind = ["failed: " + ", ".join(failed)] if failed else []
-    if report.cluster.nodes is None:
+    tenants = [cluster for cluster in report.clusters if cluster.read_namespaces]
+    blind += [_tenant(cluster, named=len(report.clusters) > 1) for cluster in tenants]
+    if any(cluster.nodes is None and not cluster.read_namespaces for cluster in report.clusters):
         blind.append("no node list, so no bill")
     return blind
+
+
+def _tenant(cluster: schema.ClusterPart, *, named: bool) -> str:
+    """Say whose pods were read, of a tenant's view."""
+    names = cluster.read_namespaces
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    told = ", ".join(names[:NAMED]) + more
+    place = f" in {cluster.name}" if named else ""
+    if cluster.namespaces is not None and cluster.namespaces > len(names):
+        return f"pods of {len(names)} of {cluster.namespaces} namespaces read{place} ({told}): no bill"
+    return f"pods of {told} alone were read{place}: no bill"
 
 
 def _prices(bill: schema.Bill) -> str:

@@ -46,7 +46,7 @@ def _bill(report: schema.Report) -> Block:
         f"{plural(pools, 'pool')}, " + (f"{plural(unpriced, 'node')} unpriced" if unpriced else "nothing unpriced")
     ]
     if report.cluster.nodes is None:
-        notes = ["the node list was not read"]
+        notes = ["others' pods were not read" if report.cluster.read_namespaces else "the node list was not read"]
     elif bill.monthly is None:
         notes = [f"none of {plural(report.cluster.gpu_nodes, 'GPU node')} has a price"]
     return "BILL", _monthly(bill.monthly), [*notes, "GPU node hours, nothing else"]
