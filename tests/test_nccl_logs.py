@@ -127,7 +127,7 @@ def test_a_log_is_joined_to_the_pod_that_its_host_is(tmp_path: Path) -> None:
     found = scan(objects, tmp_path / "job.log")
     assert [(log.pod, log.node) for log in found.nccl_logs] == [("team/train-0", "n0"), ("team/train-1", "n1")]
     assert {log.workload for log in found.nccl_logs} == {f"{found.clusters[0].name}/PyTorchJob/team/train"}
-    assert any("chose sockets on 2 hosts of train" in text for text in said(found))
+    assert any("chose sockets on 2 hosts of team/train" in text for text in said(found))
     assert store.load_stream(io.BytesIO(store.dumps(found)), name="x").nccl_logs == found.nccl_logs
 
 

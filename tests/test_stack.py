@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -166,6 +167,9 @@ def ported(name: str, **port: Any) -> Node:
     [
         ({"kind": "roce", "pfc_priorities": (3,), "ecn": True}, "present", "present"),
         ({"kind": "roce", "pfc_priorities": (), "ecn": False}, "present", "misconfigured"),
+        ({"kind": "roce", "pfc_priorities": (), "ecn": True}, "present", "absent"),  # lossy by design
+        ({"kind": "roce", "pfc_priorities": (3,), "ecn": None}, "present", "present"),
+        ({"kind": "roce", "pfc_priorities": (), "ecn": None}, "present", "unknown"),
         ({"kind": "roce"}, "present", "unknown"),
         ({"kind": "infiniband"}, "absent", "absent"),
     ],
@@ -173,6 +177,20 @@ def ported(name: str, **port: Any) -> Node:
 def test_only_roce_needs_to_be_lossless(port: dict[str, Any], roce: str, pfc: str) -> None:
     shot = snapshot(nodes=(ported("n1", **port),))
     assert (row("RoCE", shot).status, row("PFC", shot).status) == (roce, pfc)
+
+
+def test_a_clouds_own_switches_are_not_blamed() -> None:
+    port = Interface(name="p0", kind="roce", speed_gbps=400, pfc_priorities=(), ecn=False)
+    shot = snapshot(nodes=(node("n1", provider="oci", instance_type="BM.GPU.H100.8", interfaces=(port,)),))
+    assert row("PFC", shot).status == "provider_managed"
+
+
+@pytest.mark.parametrize(
+    ("kind", "status"), [("infiniband", "misconfigured"), ("efa", "unknown"), ("omnipath", "unknown")]
+)
+def test_only_verbs_need_a_module_for_gpudirect(kind: str, status: str) -> None:
+    shot = snapshot(nodes=(msgspec.structs.replace(ported("n1", kind=kind), peermem=False, dma_buf=False),))
+    assert row("GPUDirect RDMA", shot).status == status
 
 
 def test_a_fabric_that_is_not_told_is_unknown() -> None:

@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 
+from gpuaudit.cluster.nodes import Interface, Node
 from gpuaudit.demand.network.fabric import PoolFabric
+from gpuaudit.knowledge import fabric
 from gpuaudit.knowledge.stack import stack
 from gpuaudit.stack.installed import installed
 from gpuaudit.stack.view import Verdict, View, counted, named, text_field
@@ -20,6 +22,7 @@ WORDS = {
     "unknown": "a network not known",
 }
 RDMA = ("infiniband", "roce", "efa", "rdma", "omnipath", "mixed")
+BY_MODULE = ("infiniband", "roce", "rdma")  # kinds that need nvidia_peermem or DMA-BUF; others bring a way of their own
 
 
 def roce(view: View) -> Verdict:
@@ -56,15 +59,42 @@ def pfc(view: View) -> Verdict:
         if all(pool.kind in NEED_NO_PFC for pool in view.pools):
             return Verdict("absent", (f"no RoCE here that would need it: {_kinds(view.pools)}",))
         return Verdict("unknown", (f"the fabric of some pools is not known: {_kinds(view.pools)}",))
-    off = [pool for pool in pools if pool.lossless is False]
-    if off:
-        told = f"RoCE ports of {named(pool.pool or 'no pool' for pool in off)} have no lossless priority with ECN"
-        return Verdict("misconfigured", (told,))
+    ports = _told(view)
+    if bare := sorted({node.pool or "no pool" for node, port in ports if _is_bare(node, port)}):
+        return Verdict("misconfigured", (f"RoCE ports of {named(bare)} have neither PFC nor ECN",))
     if all(pool.lossless for pool in pools):
         return Verdict("present", ("every RoCE port seen has a lossless priority and ECN; switches were not seen",))
     if view.providers <= set(stack().fabric_providers):
         return Verdict("provider_managed", ("the provider runs the RoCE fabric and its switches",))
-    return Verdict("unknown", ("no host told of its RoCE ports' priorities: run gpuaudit node on them",))
+    return _partly_lossless([port for _, port in ports])
+
+
+def _told(view: View) -> list[tuple[Node, Interface]]:
+    """Return the RoCE ports whose host told of their priorities."""
+    return [
+        (node, port)
+        for node in view.gpu_nodes
+        for port in node.interfaces
+        if port.kind == "roce" and port.pfc_priorities is not None
+    ]
+
+
+def _is_bare(node: Node, port: Interface) -> bool:
+    """Whether a port that is the cluster's own to set has nothing that keeps RoCE going."""
+    own = node.provider not in fabric.fabric().provider_made
+    return own and port.up is not False and not port.pfc_priorities and port.ecn is False
+
+
+def _partly_lossless(ports: Sequence[Interface]) -> Verdict:
+    """Return the verdict on ports of which each has PFC or ECN, or does not tell."""
+    if not ports:
+        return Verdict("unknown", ("no host told of its RoCE ports' priorities: run gpuaudit node on them",))
+    if all(port.pfc_priorities for port in ports):
+        return Verdict("present", ("every RoCE port seen has a lossless priority; ECN is off or not told on some",))
+    if all(not port.pfc_priorities and port.ecn for port in ports):
+        told = "RoCE ports mark congestion (ECN) without PFC, as a fabric that is lossy by design has it"
+        return Verdict("absent", (told,))
+    return Verdict("unknown", ("RoCE ports differ in PFC and ECN, or do not tell of ECN",))
 
 
 def sriov(view: View) -> Verdict:
@@ -105,8 +135,8 @@ def gpudirect(view: View) -> Verdict:
         taken = "; GPUDirect-TCPX takes its place" if any(pool.kind == "tcpx" for pool in view.pools) else ""
         return Verdict("absent", (f"no RDMA fabric to use it: {_kinds(view.pools)}{taken}",))
     on = [pool for pool in pools if pool.gpudirect]
-    off = [pool for pool in pools if pool.gpudirect is False]
-    told = tuple(dict.fromkeys(text for pool in (*on, *off) for text in pool.evidence))[:3]
+    off = [pool for pool in pools if pool.gpudirect is False and pool.kind in BY_MODULE]
+    told = tuple(dict.fromkeys(text for pool in off or on for text in pool.evidence))[:3]
     if off:
         return Verdict("misconfigured", (f"off in {named(pool.pool or 'no pool' for pool in off)}", *told))
     if on:

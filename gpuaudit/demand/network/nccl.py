@@ -48,8 +48,15 @@ def fell_back(snapshot: Snapshot, job: Chosen) -> bool:
 
 
 def had_rdma(snapshot: Snapshot, job: Chosen) -> bool | None:
-    """Whether the nodes of a job's logs have RDMA: False where one has none; None where one is not known."""
-    nodes = [snapshot.node_by_key.get((log.cluster, log.node or "")) for log in job.logs]
+    """Whether the nodes of a job have RDMA: False where one has none; None where one is not known.
+
+    They are its logs' nodes; where a log does not name one, those that its pods are on.
+    """
+    keys = [(log.cluster, log.node or "") for log in job.logs]
+    held = [(pod.cluster, pod.node or "") for pod in snapshot.pods_by_workload.get(job.workload or "", ()) if pod.holds]
+    if held and not all(node for _, node in keys):
+        keys = [key for key in keys if key[1]] + held
+    nodes = [snapshot.node_by_key.get(key) for key in keys]
     told = [node_fabric(node).rdma if node is not None else None for node in nodes]
     if False in told:
         return False
