@@ -50,7 +50,7 @@ def _finding(snapshot: Snapshot, owner: str, candidates: Candidates) -> Finding:
         snapshot, owner, devices=(d for pod in need.pods for d in devices_of(snapshot, pod)), gpus=float(count)
     )
     resource = mig.resource(row)
-    sure: Confidence = "likely" if not need.serving and need.sure(row.memory_mib or 0.0) else "investigate"
+    sure: Confidence = "likely" if candidates.sure(owner) else "investigate"
     own = cut(candidates.gpu, {row.name: count})
     return Finding(
         subject=subject,

@@ -125,13 +125,22 @@ def _evidence(need: Measured, sharers: Sharers, part: float) -> Iterator[Evidenc
     yield Evidence(name="memory a pod needs", value=round(need.mib), unit="MiB", statistic="max", source=memory.because)
     bound = "upper bound of the SM need" if compute.metric in UPPER_BOUNDS else "SM need"
     yield Evidence(name=bound, value=round(need.compute, 4), unit="ratio", statistic="p95", source=compute.because)
-    yield Evidence(name="bandwidth need", value=round(need.bandwidth, 4), unit="ratio", statistic="p95")
+    yield Evidence(
+        name="bandwidth need", value=round(need.bandwidth, 4), unit="ratio", statistic="p95", source="metrics"
+    )
     if need.peak is not None:
-        yield Evidence(name="highest sample", value=round(need.peak, 4), unit="ratio", statistic="max")
-    yield Evidence(name="part of a card that a pod needs", value=round(part, 4), unit="ratio")
+        yield Evidence(
+            name="highest sample", value=round(need.peak, 4), unit="ratio", statistic="max", source="metrics"
+        )
+    yield Evidence(name="part of a card that a pod needs", value=round(part, 4), unit="ratio", source="metrics")
     yield Evidence(name="seen", value=round(compute.hours, 1), unit="hours", source=compute.metric)
     pool = sharers.pool.key[1]
-    yield Evidence(name=f"whole GPUs held by such work of {sharers.tenant} in {pool}", value=sharers.held, unit="GPUs")
+    yield Evidence(
+        name=f"whole GPUs held by such work of {sharers.tenant} in {pool}",
+        value=sharers.held,
+        unit="GPUs",
+        source="kubernetes",
+    )
     yield Evidence(name="GPUs it would need, shared", value=sharers.cards, unit="GPUs", source="first fit")
     for other in sharers.needs:
         if other.owner != need.owner:

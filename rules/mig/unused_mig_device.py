@@ -115,7 +115,12 @@ def _evidence(snapshot: Snapshot, nodes: Sequence[Node], rows: Sequence[FreeDevi
     if empty:
         name = "cut cards without a held device"
         yield Evidence(name=name, value=sum(empty), unit="GPUs", statistic="now", source="metrics")
-    yield Evidence(name="hours in which all of them were seen", value=mig_hours(snapshot).hours(nodes), unit="hours")
+    yield Evidence(
+        name="hours in which all of them were seen",
+        value=mig_hours(snapshot).hours(nodes),
+        unit="hours",
+        source="metrics",
+    )
 
 
 def _devices(name: str, count: float) -> Evidence:

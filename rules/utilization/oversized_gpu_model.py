@@ -39,7 +39,7 @@ def oversized_gpu_model(
     says how likely.
 
     Try one replica on the smaller model and compare memory, latency and throughput, then move the rest. Where a MIG
-    device of the GPU that it has would do, mig-opportunity comes first, and this only notes the other way.
+    device of the GPU that it has would do as surely, mig-opportunity comes first, and this only notes the other way.
     """
     for owner, units in units_by_owner(snapshot).items():
         if periodic(snapshot, owner) or not settled(snapshot, owner, settled_hours):
@@ -69,7 +69,7 @@ def _finding(
     subject = workload_subject(snapshot, owner, devices=(t.device for t in tenures), gpus=gpus)
     fit = found.fit
     where = "which the cluster has" if fit.in_fleet else "which its provider offers"
-    stays = owner in usual_opportunities(snapshot)  # one future is proposed: the one that keeps its GPU model
+    stays = _stays(snapshot, owner, confidence)
     return Finding(
         subject=subject,
         workload=owner,
@@ -84,6 +84,12 @@ def _finding(
         refutation="a latency objective that only the larger model meets, a number format or a feature that the "
         "smaller one lacks, or a busier day than those seen",
     )
+
+
+def _stays(snapshot: Snapshot, owner: str, confidence: Confidence) -> bool:
+    """Whether MIG devices of the GPUs that it has would do and are no less sure: one future is proposed, not two."""
+    cut = usual_opportunities(snapshot).get(owner)
+    return cut is not None and (confidence == "investigate" or (confidence == "likely" and cut.sure(owner)))
 
 
 def _act(owner: str, gpus: float, found: Oversize) -> Act:

@@ -30,6 +30,11 @@ class Candidates:
         """Whole GPUs that they hold."""
         return sum(len(need.pods) for need, _ in self.fits.values())
 
+    def sure(self, owner: str) -> bool:
+        """Whether the work surely fits: its memory was seen long enough, and it answers nobody."""
+        need, row = self.fits[owner]
+        return not need.serving and need.sure(row.memory_mib or 0.0)
+
 
 def opportunities(
     snapshot: Snapshot, gates: Gates, *, headroom: float, at_least_gpus: float
