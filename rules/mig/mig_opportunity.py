@@ -64,6 +64,7 @@ def _finding(snapshot: Snapshot, owner: str, candidates: Candidates) -> Finding:
             target=owner,
             from_=f"{count} x {need.pods[0].holdings[0].resource}",
             to=f"{count} x {resource}",
+            risk=None if candidates.free.get(row.name, 0.0) >= count else "drain",  # a GPU in use cannot be cut
         ),
         fix=Fix(generate="mig", note=_note(candidates)),
         refutation="a latency objective that a slice misses, a peak that the window did not see, or a need of NVLink",
