@@ -73,6 +73,15 @@ def test_every_row_with_money_is_on_the_screen_and_they_add_up(demo: schema.Repo
     assert f"{demo.plan.savings_monthly.booked:,.0f}" in text
 
 
+def test_all_tells_of_each_served_model_what_its_engine_told(demo: schema.Report) -> None:
+    lines = render_screen(demo, Screen(width=200), show_all=True).partition("\nSERVING\n")[2].splitlines()
+    slow = next(line for line in lines if "Qwen2.5-32B-Instruct" in line)
+    assert "p95 first token 9.4 s" in slow
+    assert "1.7 % failed" in slow
+    silent = next(line for line in lines if "Deployment/docs/reranker" in line)
+    assert silent.endswith("nothing was read of its engine")
+
+
 def test_the_word_waste_never_stands_there(demo: schema.Report) -> None:
     assert "waste" not in render_screen(demo, Screen(width=200), show_all=True).lower()
 

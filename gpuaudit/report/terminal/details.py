@@ -3,6 +3,7 @@
 from gpuaudit import schema
 from gpuaudit.report.terminal.canvas import Canvas, dollars, percent
 from gpuaudit.report.terminal.closing import closing
+from gpuaudit.report.terminal.served import served
 from gpuaudit.report.terminal.stack import stack
 from gpuaudit.report.terminal.wrapping import Piece
 
@@ -17,6 +18,7 @@ def details(canvas: Canvas, report: schema.Report) -> None:
     _usage(canvas, "OWNERS", report.utilization.by_owner)
     _usage(canvas, "NAMESPACES", report.utilization.by_namespace)
     _bill(canvas, report.bill)
+    served(canvas, report.serving)
     stack(canvas, report.stack)
     closing(canvas, report)
     _not_judged(canvas, report.coverage.not_evaluated)
