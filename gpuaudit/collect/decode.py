@@ -167,7 +167,7 @@ def raw_page(data: Text) -> "Page[msgspec.Raw]":
 def named(text: bytes | msgspec.Raw, kind: str) -> str:
     """Return how a person calls a broken object."""
     try:
-        head = msgspec.json.decode(text, type=Head)
+        head = _decoder(Head).decode(text)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
         head = Head()
     return str(Head(kind=head.kind or kind, metadata=head.metadata))
@@ -183,7 +183,7 @@ def _one_by_one(data: Text, kind: Kind) -> Decoded:
 
 def _take_json(data: bytes, decoded: Decoded) -> None:
     try:
-        head = msgspec.json.decode(data, type=Head)
+        head = _decoder(Head).decode(data)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         raise MalformedError(str(error)) from error
     if not head.kind.endswith("List"):
@@ -199,7 +199,7 @@ def _take_json(data: bytes, decoded: Decoded) -> None:
 def _take_raw(raw: msgspec.Raw, inherited: Kind, decoded: Decoded) -> None:
     head = Head()
     try:
-        head = msgspec.json.decode(raw, type=Head)
+        head = _decoder(Head).decode(raw)
         kind = split_kind(head.api_version, head.kind) if head.kind else inherited
         decoded.objects.append((kind, _decoder(TYPES.get(kind, Custom)).decode(raw)))
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
@@ -267,3 +267,12 @@ def _page_decoder(item: type[T]) -> "msgspec.json.Decoder[Page[T]]":
 @cache
 def _decoder(item: type[T]) -> "msgspec.json.Decoder[T]":
     return msgspec.json.Decoder(item)
+
+
+# msgspec describes a type when it is first used; a thread that meets a half described one crashes the process. So all
+# are described here, where the import lock lets one thread in.
+for _item in {*TYPES.values(), Custom}:
+    _page_decoder(_item)
+    _decoder(_item)
+_page_decoder(msgspec.Raw)
+_decoder(Head)

@@ -1,6 +1,8 @@
 """Text of kubectl and of the API server, hostile text too."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 import yaml
@@ -124,3 +126,25 @@ def test_no_object_whatsoever_breaks_the_inventory(kind: str, spec: object, stat
     )
     found = inventory(node(gpu=8), GPU_POD, odd)
     assert "p1" in [item.name for item in found.pods]
+
+
+RACE = """
+import sys, threading
+sys.setswitchinterval(1e-6)
+from gpuaudit.collect.decode import TYPES, decode_page
+start = threading.Barrier(4)
+def work(number):
+    start.wait()
+    for kind in [*list(TYPES)[number::4], *TYPES]:
+        decode_page(b'{"items":[{"metadata":{"name":"a"}}]}', kind)
+threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+print("done")
+"""
+
+
+def test_threads_that_decode_their_first_pages_at_once_do_not_crash() -> None:
+    """Types that msgspec has only half described crash a process; nearly every run of this did."""
+    done = subprocess.run([sys.executable, "-c", RACE], check=False, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "done\n"), done.stderr

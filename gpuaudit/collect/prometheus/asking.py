@@ -53,6 +53,10 @@ class _Listed(msgspec.Struct):
     data: list[str] = []
 
 
+_ANSWER = msgspec.json.Decoder(_Answer)  # made before threads share them: see collect.decode
+_LISTED = msgspec.json.Decoder(_Listed)
+
+
 @dataclass(frozen=True)
 class Piece:
     """Times to evaluate at: from `first` to `last` in ms, `range_ms` apart, each reaching `range_ms` back.
@@ -138,7 +142,7 @@ class Asker:
     def _listed(self, path: str, selector: str, start: int, end: int) -> frozenset[str]:
         body = self._ask(path, {"match[]": selector, "start": _seconds(start), "end": _seconds(end)})
         try:
-            return frozenset(msgspec.json.decode(body, type=_Listed).data)
+            return frozenset(_LISTED.decode(body).data)
         except msgspec.DecodeError as error:
             raise QueryError(f"not an answer of Prometheus: {str(error)[:100]}") from error
 
@@ -247,7 +251,7 @@ def _seconds(ms: int) -> str:
 
 def _decoded(body: bytearray) -> list[Row]:
     try:
-        answer = msgspec.json.decode(body, type=_Answer)
+        answer = _ANSWER.decode(body)
     except (msgspec.DecodeError, RecursionError) as error:
         raise QueryError(f"not an answer of Prometheus: {str(error)[:100]}") from error
     if answer.status != "success" or answer.data is None:

@@ -42,6 +42,9 @@ class _Answer(msgspec.Struct):
     error: str = ""
 
 
+_ANSWER = msgspec.json.Decoder(_Answer)  # made before threads share it: see collect.decode
+
+
 def failure(status: int, body: bytes, *, retry_after: str | None = None) -> QueryError:
     """Return what an answer without success means. Bodies are JSON, HTML or plain text, and hostile."""
     trouble = queries.trouble()
@@ -63,7 +66,7 @@ def _said(body: bytes) -> tuple[str, bool]:
     """Return the error of an answer, or a text's beginning, printable; and whether an API server says it."""
     nobody = False
     try:
-        answer = msgspec.json.decode(body[:100_000], type=_Answer)
+        answer = _ANSWER.decode(body[:100_000])
         nobody = answer.kind == "Status"
         text = answer.message if nobody else f"{answer.errorType}: {answer.error}".strip(": ")
     except (msgspec.DecodeError, RecursionError):
