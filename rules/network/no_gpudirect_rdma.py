@@ -112,7 +112,8 @@ def _of_jobs(snapshot: Snapshot) -> Iterator[Finding]:
         log = nccl.of_workload(snapshot, owner)
         if not all(told.rdma for told in gangs[0].fabrics) or (log is not None and log.gpudirect):
             continue
-        logged = log is not None and log.gpudirect is False and log.rdma
+        own_way = not all(told.kind in DIRECT for told in gangs[0].fabrics)
+        logged = log is not None and log.gpudirect is False and log.rdma and not own_way
         if off or logged:
             said = f"{off[0].name}={off[0].values[0]}" if off else "NCCL's log says GPU Direct RDMA Disabled"
             subject = workload_subject(snapshot, owner)
