@@ -26,9 +26,21 @@ from gpuaudit.collect.kubernetes_types.nodes import Node
 from gpuaudit.collect.kubernetes_types.pods import ContainerStatus, Pod
 from gpuaudit.collect.memory import rarely_collecting
 from gpuaudit.collect.objects.events import last_seen
+from gpuaudit.collect.objects.systems import systems_of_image
+from gpuaudit.knowledge import gpus, kinds, kubernetes, mig, prices
 
 POD: Kind = ("", "Pod")
 MAX_BROKEN_NAMES = 20
+
+
+def load_tables() -> None:
+    """Load what is known of GPUs, systems and prices: done when there is time, the first objects need not wait."""
+    gpus.identify("none")
+    mig.all_geometries()
+    prices.find(None, "none")
+    kinds.all_kinds()
+    kubernetes.keeps_env("NONE")
+    systems_of_image("none")
 
 
 class InventoryBuilder:

@@ -32,12 +32,13 @@ def map_large() -> None:
 
 @contextmanager
 def rarely_collecting() -> Iterator[None]:
-    """Let the garbage collector look at many new objects at once: inventories grow, and hold no cycles to be found."""
+    """Let the garbage collector look at many new objects at once, and never again: inventories hold no cycles."""
     before = gc.get_threshold()
     gc.set_threshold(_MANY, 50, 100)
     try:
         yield
     finally:
+        gc.freeze()
         gc.set_threshold(*before)
 
 

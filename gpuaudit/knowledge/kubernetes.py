@@ -153,7 +153,10 @@ def sources() -> Mapping[str, str]:
 
 def first(found: Mapping[str, str], keys: Iterable[str]) -> str | None:
     """Return the value of the first of `keys` that is there and not empty."""
-    return next((found[key] for key in keys if found.get(key)), None)
+    for key in keys:
+        if value := found.get(key):
+            return value
+    return None
 
 
 def paid(node_labels: Mapping[str, str]) -> Paid | None:

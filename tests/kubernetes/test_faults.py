@@ -309,20 +309,20 @@ def test_a_redirect_is_not_followed_with_the_token(api: Replay) -> None:
     assert "/stolen" not in api.paths()
 
 
+# What a shell starts in the background ignores Ctrl-C, and so does all that it starts: these tests as well.
+INTERRUPTIBLE = (
+    sys.executable,
+    "-c",
+    "import runpy, signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    "runpy.run_module('gpuaudit', run_name='__main__', alter_sys=True)",
+)
+
+
 def test_interrupted_keeps_what_was_collected(api: Replay, tmp_path: Path) -> None:
     """Ctrl-C while pods are being read."""
     api.faults.append(Fault(PODS, act=slow(30)))
     kept = tmp_path / "kept.gpuaudit"
-    command = [
-        sys.executable,
-        "-m",
-        "gpuaudit",
-        "collect",
-        "--kubeconfig",
-        str(api.kubeconfig("auditor")),
-        "-o",
-        str(kept),
-    ]
+    command = [*INTERRUPTIBLE, "collect", "--kubeconfig", str(api.kubeconfig("auditor")), "-o", str(kept)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     for _ in range(300):
         if PODS in api.paths():
@@ -343,9 +343,7 @@ def test_interrupted_keeps_what_was_collected(api: Replay, tmp_path: Path) -> No
 def test_an_interrupted_scan_keeps_it_in_the_cache(api: Replay, tmp_path: Path) -> None:
     api.faults.append(Fault(PODS, act=slow(30)))
     environment = {**os.environ, "KUBECONFIG": str(api.kubeconfig("auditor")), "XDG_CACHE_HOME": str(tmp_path)}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "gpuaudit", "scan"], stderr=subprocess.PIPE, text=True, env=environment
-    )
+    process = subprocess.Popen([*INTERRUPTIBLE, "scan"], stderr=subprocess.PIPE, text=True, env=environment)
     while PODS not in api.paths():
         time.sleep(0.1)
     time.sleep(0.7)

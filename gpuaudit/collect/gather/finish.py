@@ -180,15 +180,16 @@ def _with_loads(
     for name, own in groupby(loads, key=attrgetter("node")):
         here: dict[str, list[float]] = {}
         shown = name in nodes and bool(nodes[name].cards)
-        for load in own:
-            amounts = (load.pods, load.cpu_cores, load.memory_bytes)
-            _add(sums, name, *amounts)
-            if shown and load.owner in state.seeds:
-                _add(here, of_owner(load.owner), *amounts)
+        total = sums.setdefault(name, [0.0, 0.0, 0.0])
+        for _, owner, *amounts in own:
+            _add(total, *amounts)
+            if shown and owner in state.seeds:
+                _add(here.setdefault(of_owner(owner), [0.0, 0.0, 0.0]), *amounts)
         tenants[name] = _tenants(here, of_owner.roots)
     for pod in pods:
         if pod.node and not pod.ended:
-            _add(sums, pod.node, 1, pod.requests.get("cpu", 0.0), pod.requests.get("memory", 0.0))
+            total = sums.setdefault(pod.node, [0.0, 0.0, 0.0])
+            _add(total, 1, pod.requests.get("cpu", 0.0), pod.requests.get("memory", 0.0))
     return tuple(
         msgspec.structs.replace(
             nodes[name],
@@ -218,8 +219,7 @@ class _OfOwner:
         return self._known[key]
 
 
-def _add(sums: dict[str, list[float]], key: str, pods: int, cores: float, size: float) -> None:
-    row = sums.setdefault(key, [0.0, 0.0, 0.0])
+def _add(row: list[float], pods: float, cores: float, size: float) -> None:
     row[0] += pods
     row[1] += cores
     row[2] += size

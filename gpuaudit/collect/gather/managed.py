@@ -14,7 +14,7 @@ def note_provider_managed(systems: SystemFacts, nodes: Iterable[Node], served: I
     for provider in sorted({node.provider for node in found if node.provider and node.cards}):
         row = next((one for one in kubernetes.providers() if one.name == provider), None)
         own = [node for node in found if node.provider == provider and node.cards]
-        if row and row.managed and not any(_operator_labels(node) for node in own):
+        if row and row.managed and not _operator_labels(own):
             systems.add_provider_managed(
                 "gpu_operator", f"{row.managed} provides driver and device plugin on {len(own)} nodes"
             )
@@ -24,5 +24,6 @@ def note_provider_managed(systems: SystemFacts, nodes: Iterable[Node], served: I
         systems.add_provider_managed("karpenter", "AKS node auto-provisioning serves its node classes")
 
 
-def _operator_labels(node: Node) -> bool:
-    return any(key.startswith(kubernetes.gfd().deploy_prefix) for key in node.labels)
+def _operator_labels(nodes: Iterable[Node]) -> bool:
+    prefix = kubernetes.gfd().deploy_prefix
+    return any(key.startswith(prefix) for key in set[str]().union(*(node.labels for node in nodes)))

@@ -10,7 +10,7 @@ from gpuaudit.collect.objects.fold import FoldedPod
 from gpuaudit.collect.objects.holdings import is_gpu_resource
 from gpuaudit.collect.objects.nodes import condition
 from gpuaudit.collect.objects.owners import controller, naming_labels
-from gpuaudit.collect.objects.pods import claim_names, pod_record
+from gpuaudit.collect.objects.pods import claim_names, is_ready, pod_record
 from gpuaudit.collect.objects.requests import Amounts, pod_requests
 from gpuaudit.collect.objects.systems import agents_of
 from gpuaudit.knowledge import kubernetes
@@ -28,7 +28,7 @@ def take_pods(state: Gathered, page: Decoded) -> None:
             pod = _LIGHT.decode(raw)
             requests = pod_requests(pod.spec)
             if _may_hold(pod, requests):
-                take_pod(state, _WHOLE.decode(raw))
+                _take_whole(state, _WHOLE.decode(raw), requests)
             else:
                 _take_light(state, pod, requests)
         except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
@@ -39,32 +39,44 @@ def take_pods(state: Gathered, page: Decoded) -> None:
 def take_pod(state: Gathered, pod: Pod) -> None:
     """Take a pod unless a version as new is here already."""
     requests = pod_requests(pod.spec)
-    version = version_of(pod.metadata)
-    if not _is_new(state, pod.metadata, version):
-        return
-    _take_evidence(state, pod)
     if _may_hold(pod, requests):
-        state.fold.forget(pod.metadata.namespace, pod.metadata.name, version)
-        _keep(state, pod, version)
+        _take_whole(state, pod, requests)
     else:
-        state.pods.pop((pod.metadata.namespace, pod.metadata.name), None)
-        _fold(state, pod, requests, version)
+        _take_light(state, pod, requests)
 
 
-def _take_light(state: Gathered, pod: LightPod, requests: Amounts) -> None:
-    """Take a pod that holds no GPU."""
+def _take_whole(state: Gathered, pod: Pod, requests: Amounts) -> None:
+    """Take a pod that may hold a GPU."""
     version = version_of(pod.metadata)
     if _is_new(state, pod.metadata, version):
         _take_evidence(state, pod)
-        state.pods.pop((pod.metadata.namespace, pod.metadata.name), None)
+        state.fold.forget(pod.metadata.namespace, pod.metadata.name, version)
+        _keep(state, pod, requests, version)
+
+
+def _take_light(state: Gathered, pod: Pod | LightPod, requests: Amounts) -> None:
+    """Take a pod that holds no GPU."""
+    key, version = (pod.metadata.namespace, pod.metadata.name), version_of(pod.metadata)
+    if key in state.pods:
+        if not _is_new(state, pod.metadata, version):
+            return
+        del state.pods[key]
         _fold(state, pod, requests, version)
+    else:
+        known = _fold(state, pod, requests, version)
+        if known is not None and not _is_newer(state, known, version):
+            return
+    _take_evidence(state, pod)
 
 
 def _is_new(state: Gathered, meta: Identity, version: int) -> bool:
     key = (meta.namespace, meta.name)
     known = state.pods[key].version if key in state.pods else state.fold.version(*key)
-    if known is None:
-        return True
+    return known is None or _is_newer(state, known, version)
+
+
+def _is_newer(state: Gathered, known: int, version: int) -> bool:
+    """Whether a pod's version is newer than the one that is here; counts a pod that was seen before."""
     state.kept.doubled += 1
     state.kept.replaced += known != version
     return known < version
@@ -103,14 +115,20 @@ def slim_meta(meta: Identity) -> Identity:
 
 
 def _may_hold(pod: Pod | LightPod, requests: Amounts) -> bool:
-    if any(map(is_gpu_resource, requests)) or pod.spec.resource_claims or pod.status.extended_resource_claim_status:
+    if pod.spec.resource_claims or pod.status.extended_resource_claim_status:
         return True
-    names, marks = pod.metadata.annotations or (), kubernetes.fractions()
+    for name in requests:
+        if is_gpu_resource(name):
+            return True
+    names = pod.metadata.annotations
+    if not names:
+        return False
+    marks = kubernetes.fractions()
     return marks.fraction in names or marks.memory_mib in names
 
 
-def _keep(state: Gathered, pod: Pod, version: int) -> None:
-    record = pod_record(pod, cluster=state.cluster)
+def _keep(state: Gathered, pod: Pod, requests: Amounts, version: int) -> None:
+    record = pod_record(pod, requests, cluster=state.cluster)
     if record.ended and not _room_for_ended(state):
         return
     scheduled = condition(pod.status.conditions, "PodScheduled")
@@ -130,17 +148,18 @@ def _room_for_ended(state: Gathered) -> bool:
     return state.ended_pods <= objects().limits.gpu_pods_ended
 
 
-def _fold(state: Gathered, pod: Pod | LightPod, requests: Amounts, version: int) -> None:
+def _fold(state: Gathered, pod: Pod | LightPod, requests: Amounts, version: int) -> int | None:
+    """Fold a pod and return the version that was there."""
     node = None if pod.status.phase in _ENDED else pod.spec.node_name or None
-    state.fold.add(
+    return state.fold.add(
         FoldedPod(
-            namespace=pod.metadata.namespace,
-            name=pod.metadata.name,
-            version=version,
-            node=node,
-            cpu_cores=requests.get("cpu", 0.0),
-            memory_bytes=requests.get("memory", 0.0),
-            owner=_owner_key(state, pod.metadata) if _matters(state, node) else "",
+            pod.metadata.namespace,
+            pod.metadata.name,
+            version,
+            node,
+            requests.get("cpu", 0.0),
+            requests.get("memory", 0.0),
+            _owner_key(state, pod.metadata) if _matters(state, node) else "",
         )
     )
 
@@ -165,8 +184,8 @@ def _take_evidence(state: Gathered, pod: Pod | LightPod) -> None:
         return
     spec, namespace = pod.spec, pod.metadata.namespace
     own = tuple([container.image or "" for container in spec.containers or ()])
-    ready = any(one.type == "Ready" and one.status == "True" for one in pod.status.conditions or ())
-    images = (*own, *[container.image or "" for container in spec.init_containers or ()])
+    ready = is_ready(pod.status)
+    images = (*own, *[container.image or "" for container in spec.init_containers]) if spec.init_containers else own
     seen = (images, spec.scheduler_name, namespace, ready)
     if seen not in state.evidence:
         state.evidence.add(seen)

@@ -27,7 +27,7 @@ CONNECT_SECONDS = 10.0
 READ_SECONDS = 60.0
 MAX_WAIT_SECONDS = 20.0  # whatever Retry-After says
 MAX_BODY_BYTES = 256 << 20
-CHUNK_BYTES = 1 << 20
+CHUNK_BYTES = 1 << 17  # less than what is mapped by itself: see memory.py
 _NO_ENDPOINTS = b"no endpoints available"  # a 503 of the service proxy that waiting does not mend
 _AGAIN = (429, 500, 502, 503, 504)
 

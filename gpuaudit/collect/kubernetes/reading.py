@@ -1,17 +1,19 @@
 """Read one cluster: what decides first, then the rest side by side; events and configuration last.
 
 Workers fetch and decode pages, one thread makes records of them, so that the network and the decoder work at the same
-time. At most a few pages wait in between: memory does not grow with the cluster.
+time; that thread uses the wait for the first pages as well. At most a few pages wait in between: memory does not grow
+with the cluster.
 """
 
 import queue
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import msgspec
 
-from gpuaudit.collect.builder import InventoryBuilder
+from gpuaudit.collect.builder import InventoryBuilder, load_tables
 from gpuaudit.collect.decode import Decoded
 from gpuaudit.collect.kubernetes.answers import ApiError, UnauthorizedError, UnreachableError
 from gpuaudit.collect.kubernetes.connection import Connection
@@ -85,11 +87,13 @@ def _read(fetcher: Fetcher, reading: Reading, namespaces: Sequence[str], progres
     reading.builder.add_groups(reading.discovered.groups)
     waves = _waves(reading.discovered.served)
     given = tuple(namespaces)
+    meanwhile: Callable[[], None] = load_tables
     for wave in waves:
-        _read_wave(fetcher, reading, wave, _places(reading, given), progress)
+        running = _start(fetcher, wave, _places(reading, given))
+        meanwhile()
+        _take(fetcher, reading, running, progress)
         whole = {one.served.how.plural for one in reading.listed if one.complete}
-        if whole >= {one.how.plural for one in waves[0]}:
-            reading.builder.nodes_read()
+        meanwhile = reading.builder.nodes_read if whole >= {one.how.plural for one in waves[0]} else _nothing
         if "pods" in whole:
             reading.builder.pods_read()
         if fetcher.refused and not any(one.objects for one in reading.listed):
@@ -115,18 +119,34 @@ def _places(reading: Reading, given: tuple[str, ...]) -> Places:
     return Places(tried, whole=listed and set(known) <= set(tried))
 
 
-def _read_wave(fetcher: Fetcher, reading: Reading, wave: Sequence[Served], places: Places, progress: Progress) -> None:
-    """Read the kinds of a wave side by side, into the reading's builder and list."""
+def _nothing() -> None:
+    """Do nothing while the network is waited for."""
+
+
+class _Running(NamedTuple):
+    """Kinds that are being read side by side."""
+
+    kinds: int
+    done: "queue.Queue[tuple[Served, Decoded] | Listed | BaseException]"
+
+
+def _start(fetcher: Fetcher, wave: Sequence[Served], places: Places) -> _Running:
+    """Start to read the kinds of a wave."""
     todo: queue.SimpleQueue[Served] = queue.SimpleQueue()
     for served in wave:
         todo.put(served)
     done: queue.Queue[tuple[Served, Decoded] | Listed | BaseException] = queue.Queue(maxsize=PAGES_WAITING)
     for _ in range(min(WORKERS, len(wave))):
         threading.Thread(target=_work, args=(fetcher, todo, done, places), daemon=True).start()
+    return _Running(len(wave), done)
+
+
+def _take(fetcher: Fetcher, reading: Reading, running: _Running, progress: Progress) -> None:
+    """Take the pages of a wave as they come, into the reading's builder and list."""
     counts: dict[str, int] = {}
-    left = len(wave)
+    left = running.kinds
     while left:
-        item = done.get()
+        item = running.done.get()
         if isinstance(item, BaseException):
             raise item
         if isinstance(item, Listed):

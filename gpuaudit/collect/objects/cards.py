@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from gpuaudit.cluster.nodes import Card, MigDevice, Node, Sharing, SharingStrategy
 from gpuaudit.collect.objects.devices import NamedDevice
@@ -178,6 +179,7 @@ def _whole_cards(named: tuple[NamedDevice, ...]) -> tuple[NamedDevice, ...]:
 def _cards(seen: _Seen, total: int, lost: int, named: tuple[NamedDevice, ...]) -> tuple[Card, ...]:
     layout = _layout(seen, total - lost)
     whole = total - lost - len(layout)
+    shared = _common(seen)
     cards = []
     for index in range(total):
         device = seen.named[index] if index < len(seen.named) else None
@@ -187,29 +189,41 @@ def _cards(seen: _Seen, total: int, lost: int, named: tuple[NamedDevice, ...]) -
             if part.kind == "mig" and device and part.parent == device.uuid
         )
         spread = layout[index - whole] if layout and whole <= index < total - lost else ()
-        cards.append(_card(seen, index, device, own or spread, lost=index >= total - lost))
+        cards.append(_card(shared, index, device, own or spread, lost=index >= total - lost))
     return tuple(cards)
 
 
-def _card(seen: _Seen, index: int, device: NamedDevice | None, parts: tuple[MigDevice, ...], *, lost: bool) -> Card:
+class _Common(NamedTuple):
+    """What is true of each card of a node that no device says otherwise of."""
+
+    model: str | None
+    name: str | None
+    memory_mib: float | None
+    mig_enabled: bool | None
+
+
+def _common(seen: _Seen) -> _Common:
     gfd = kubernetes.gfd()
-    name = (
-        device.product
-        if device and device.product
-        else re.sub(objects().cards.mig_product, "", seen.labels.get(gfd.product, "")).removesuffix(
-            gfd.shared_product_suffix
-        )
-    )
+    product = re.sub(objects().cards.mig_product, "", seen.labels.get(gfd.product, ""))
     memory = None if seen.slice_profile else _number(seen.labels.get(gfd.memory_mib))
+    return _Common(
+        model=seen.model.key if seen.model else None,
+        name=product.removesuffix(gfd.shared_product_suffix) or None,
+        memory_mib=memory or (seen.model.memory_mib if seen.model else None),
+        mig_enabled=_mig_enabled(seen),
+    )
+
+
+def _card(shared: _Common, index: int, device: NamedDevice | None, parts: tuple[MigDevice, ...], *, lost: bool) -> Card:
     sick = lost or (device is not None and device.healthy is False)
     return Card(
         index=index,
         uuid=device.uuid if device else None,
-        model=seen.model.key if seen.model else None,
-        name=name or None,
-        memory_mib=(device.memory_mib if device else None) or memory or (seen.model.memory_mib if seen.model else None),
+        model=shared.model,
+        name=(device.product if device else None) or shared.name,
+        memory_mib=(device.memory_mib if device else None) or shared.memory_mib,
         state="lost" if sick else "unknown",
-        mig_enabled=True if parts else _mig_enabled(seen),
+        mig_enabled=True if parts else shared.mig_enabled,
         mig=parts,
     )
 

@@ -46,17 +46,19 @@ class Fold:
         self._millicores = array("q")
         self._bytes = array("q")
         self._version = array("q")
+        self._columns = (self._node, self._owner, self._millicores, self._bytes, self._version)
 
-    def add(self, pod: FoldedPod) -> bool:
-        """Take a pod; False when a version as new or newer was there."""
-        row = self._row(pod.namespace, pod.name)
+    def add(self, pod: FoldedPod) -> int | None:
+        """Take a pod and return the version that was there, None when there was none; one as new or newer stays."""
+        key = hash((pod.namespace, pod.name))
+        row = self._rows.get(key)
         if row is None:
-            self._append(pod)
-            return True
-        if self._version[row] >= pod.version:
-            return False
-        self._write(row, pod)
-        return True
+            self._append(key, pod)
+            return None
+        known = self._version[row]
+        if known < pod.version:
+            self._write(row, pod)
+        return known
 
     def forget(self, namespace: str, name: str, version: int) -> None:
         """Drop a pod that a newer version shows to hold a GPU."""
@@ -76,14 +78,11 @@ class Fold:
         keys = array("q", (self._node[row] * len(owners) + self._owner[row] for row in range(len(self._node))))
         placed = (row for row, node in enumerate(self._node) if node != _NOWHERE)
         for key, rows in groupby(sorted(placed, key=keys.__getitem__), key=keys.__getitem__):
-            own = tuple(rows)
-            yield NodeLoad(
-                node=nodes[key // len(owners)],
-                owner=owners[key % len(owners)],
-                pods=len(own),
-                cpu_cores=sum(self._millicores[row] for row in own) / 1000,
-                memory_bytes=sum(self._bytes[row] for row in own),
-            )
+            pods, millicores, size = 0, 0, 0
+            for row in rows:
+                pods, millicores, size = pods + 1, millicores + self._millicores[row], size + self._bytes[row]
+            node, owner = divmod(key, len(owners))
+            yield NodeLoad(nodes[node], owners[owner], pods, millicores / 1000, size)
 
     def __len__(self) -> int:
         return len(self._node)
@@ -91,18 +90,24 @@ class Fold:
     def _row(self, namespace: str, name: str) -> int | None:
         return self._rows.get(hash((namespace, name)))
 
-    def _append(self, pod: FoldedPod) -> None:
-        self._rows.put(hash((pod.namespace, pod.name)), len(self._node))
-        for column in (self._node, self._owner, self._millicores, self._bytes, self._version):
-            column.append(0)
-        self._write(len(self._node) - 1, pod)
+    def _append(self, key: int, pod: FoldedPod) -> None:
+        self._rows.put(key, len(self._node))
+        for column, value in zip(self._columns, self._values(pod), strict=True):
+            column.append(value)
 
     def _write(self, row: int, pod: FoldedPod) -> None:
-        self._node[row] = _NOWHERE if pod.node is None else self._nodes.setdefault(pod.node, len(self._nodes))
-        self._owner[row] = self._owners.setdefault(pod.owner, len(self._owners))
-        self._millicores[row] = min(round(pod.cpu_cores * 1000), 2**60)
-        self._bytes[row] = min(int(pod.memory_bytes), 2**60)
-        self._version[row] = min(pod.version, 2**62)
+        for column, value in zip(self._columns, self._values(pod), strict=True):
+            column[row] = value
+
+    def _values(self, pod: FoldedPod) -> tuple[int, int, int, int, int]:
+        """Return what stands in the columns for a pod."""
+        return (
+            _NOWHERE if pod.node is None else self._nodes.setdefault(pod.node, len(self._nodes)),
+            self._owners.setdefault(pod.owner, len(self._owners)),
+            min(round(pod.cpu_cores * 1000), 2**60),
+            min(int(pod.memory_bytes), 2**60),
+            min(pod.version, 2**62),
+        )
 
 
 class _Index:

@@ -62,9 +62,10 @@ def holdings(pod: Pod, node: Node | None, around: Surroundings) -> tuple[Holding
 def group_of(pod: Pod) -> str | None:
     """Return the GPU group of a fractional or reservation pod."""
     marks = kubernetes.fractions()
-    found = kubernetes.first(pod.labels, marks.group_labels)
-    prefixed = (key for key in sorted(pod.labels) if key.startswith(marks.group_label_prefixes))
-    return found or next((pod.labels[key] or key.rpartition("/")[2] for key in prefixed), None)
+    if found := kubernetes.first(pod.labels, marks.group_labels):
+        return found
+    prefixed = min((key for key in pod.labels if key.startswith(marks.group_label_prefixes)), default=None)
+    return None if prefixed is None else pod.labels[prefixed] or prefixed.rpartition("/")[2]
 
 
 def reservation_group(pod: Pod) -> str | None:
@@ -78,8 +79,8 @@ def surroundings_of_groups(pods: Iterable[Pod]) -> tuple[dict[str, str], frozens
     reserved: dict[str, str] = {}
     fractional: set[str] = set()
     for pod in pods:
-        group = group_of(pod)
-        if not group or pod.ended:
+        group = None if pod.ended else group_of(pod)
+        if not group:
             continue
         if pod.namespace in marks.reservation_namespaces:
             reserved[group] = pod.annotations.get(marks.reservation_index, "")
@@ -194,6 +195,8 @@ def _allocated(pod: Pod) -> list[tuple[str, float, float]]:
 
 def _fraction(pod: Pod, node: Node | None, around: Surroundings) -> Holding | None:
     """Return a fraction of KAI or Run:ai: annotations ask, a reservation pod elsewhere holds the device."""
+    if not pod.annotations:
+        return None
     marks = kubernetes.fractions()
     fraction = quantity(pod.annotations.get(marks.fraction, ""))
     memory = _mebibytes(pod.annotations.get(marks.memory_mib, ""))

@@ -83,7 +83,10 @@ def resources(capacity: Quantities, allocatable: Quantities) -> tuple[Resource, 
 
 def condition(conditions: list[Condition] | None, kind: str) -> Condition | None:
     """Return the condition of a type."""
-    return next((item for item in conditions or () if item.type == kind), None)
+    for item in conditions or ():
+        if item.type == kind:
+            return item
+    return None
 
 
 def version(labels: Mapping[str, str], full: tuple[str, ...], parts: tuple[str, ...]) -> str | None:
@@ -93,8 +96,12 @@ def version(labels: Mapping[str, str], full: tuple[str, ...], parts: tuple[str, 
 
 def bounded(labels: Mapping[str, str] | None) -> dict[str, str]:
     """Return at most as many labels, and as long, as a snapshot keeps; the API server's own bounds are lower."""
+    if not labels:
+        return {}
     limits = objects().limits
-    pairs = list((labels or {}).items())[: limits.labels]
+    if len(labels) <= limits.labels and max(map(len, labels.values())) <= limits.label_value_chars:
+        return dict(labels)
+    pairs = list(labels.items())[: limits.labels]
     return {key: value[: limits.label_value_chars] for key, value in pairs}
 
 

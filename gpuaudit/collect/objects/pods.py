@@ -8,11 +8,19 @@ from typing import Literal, NamedTuple
 
 from gpuaudit.cluster.workloads import Container as ContainerRecord
 from gpuaudit.cluster.workloads import Pod as PodRecord
-from gpuaudit.collect.kubernetes_types.pods import Container, ContainerStatus, EnvVar, Pod, PodSpec, PodStatus
+from gpuaudit.collect.kubernetes_types.pods import (
+    Container,
+    ContainerStatus,
+    EnvVar,
+    LightStatus,
+    Pod,
+    PodSpec,
+    PodStatus,
+)
 from gpuaudit.collect.objects.nodes import bounded, condition
 from gpuaudit.collect.objects.placement import node_terms, tolerations
 from gpuaudit.collect.objects.quantities import whole
-from gpuaudit.collect.objects.requests import container_requests, is_sidecar, pod_requests
+from gpuaudit.collect.objects.requests import Amounts, container_requests, is_sidecar
 from gpuaudit.knowledge import kubernetes
 from gpuaudit.knowledge.objects import kept_annotations, objects
 
@@ -24,8 +32,11 @@ class ClaimNames(NamedTuple):
     templates: tuple[str, ...]
 
 
-def pod_record(pod: Pod, *, cluster: str) -> PodRecord:
-    """Return the pod without its workload and holdings, which other objects tell."""
+_NO_CLAIMS = ClaimNames((), ())
+
+
+def pod_record(pod: Pod, requests: Amounts, *, cluster: str) -> PodRecord:
+    """Return the pod, which asks for so much, without its workload and holdings, which other objects tell."""
     spec, status = pod.spec, pod.status
     ready = condition(status.conditions, "Ready")
     scheduled = condition(status.conditions, "PodScheduled")
@@ -54,7 +65,7 @@ def pod_record(pod: Pod, *, cluster: str) -> PodRecord:
         labels=bounded(pod.metadata.labels),
         annotations=kept_annotations(pod.metadata.annotations),
         node_selector=bounded(spec.node_selector),
-        affinity_keys=tuple(sorted({key for term in terms for key, _, _ in term})),
+        affinity_keys=tuple(sorted({key for term in terms for key, _, _ in term})) if terms else (),
         node_terms=terms,
         tolerations=tolerations(spec),
         priority=spec.priority,
@@ -63,19 +74,28 @@ def pod_record(pod: Pod, *, cluster: str) -> PodRecord:
         host_network=bool(spec.host_network),
         privileged=any(c.security_context and c.security_context.privileged for c in spec.containers or ()),
         shm_bytes=_shared_memory(spec),
-        host_shm=bool(spec.host_ipc)
-        or any(v.host_path and v.host_path.path == objects().shared_memory for v in spec.volumes or ()),
+        host_shm=bool(spec.host_ipc) or objects().shared_memory in _host_paths(spec),
         pod_group=_pod_group(pod),
-        claims=tuple(v.persistent_volume_claim.claim_name for v in spec.volumes or () if v.persistent_volume_claim),
+        claims=tuple([v.persistent_volume_claim.claim_name for v in spec.volumes or () if v.persistent_volume_claim]),
         resource_claims=claim_names(pod).claims,
-        requests=pod_requests(spec),
-        containers=tuple(_containers(spec, status)),
+        requests=requests,
+        containers=_containers(spec, status),
         grace_seconds=spec.termination_grace_period_seconds,
     )
 
 
+def is_ready(status: PodStatus | LightStatus) -> bool:
+    """Whether a pod's status says that it is ready."""
+    for one in status.conditions or ():
+        if one.type == "Ready":
+            return one.status == "True"
+    return False
+
+
 def claim_names(pod: Pod) -> ClaimNames:
     """Return the DRA claims of a pod; those of templates under the name that the status tells."""
+    if not (pod.spec.resource_claims or pod.status.extended_resource_claim_status):
+        return _NO_CLAIMS
     made = {item.name: item.resource_claim_name for item in pod.status.resource_claim_statuses or ()}
     claims, templates = [], []
     for reference in pod.spec.resource_claims or ():
@@ -171,6 +191,10 @@ def _pod_group(pod: Pod) -> str | None:
     return kubernetes.first(annotations, keys) or kubernetes.first(labels, keys)
 
 
+def _host_paths(spec: PodSpec) -> list[str]:
+    return [volume.host_path.path for volume in spec.volumes or () if volume.host_path]
+
+
 def _shared_memory(spec: PodSpec) -> int | None:
     """Return the size of the largest memory-backed volume; 0 for one without limit; None without one."""
     volumes = [v.empty_dir for v in spec.volumes or () if v.empty_dir and v.empty_dir.medium == "Memory"]
@@ -178,12 +202,10 @@ def _shared_memory(spec: PodSpec) -> int | None:
     return max([*sizes, 0]) if volumes else None
 
 
-def _containers(spec: PodSpec, status: PodStatus) -> Iterator[ContainerRecord]:
+def _containers(spec: PodSpec, status: PodStatus) -> tuple[ContainerRecord, ...]:
     states = {s.name: s for s in (*(status.container_statuses or ()), *(status.init_container_statuses or ()))}
-    for container in spec.containers or ():
-        yield _container(container, states.get(container.name), init=False)
-    for container in spec.init_containers or ():
-        yield _container(container, states.get(container.name), init=True)
+    own = [_container(one, states.get(one.name), init=False) for one in spec.containers or ()]
+    return (*own, *[_container(one, states.get(one.name), init=True) for one in spec.init_containers or ()])
 
 
 def _container(container: Container, status: ContainerStatus | None, *, init: bool) -> ContainerRecord:
