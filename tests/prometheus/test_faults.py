@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from gpuaudit.collect.prometheus.asking import HOUR_MS
+from gpuaudit.collect.prometheus.asking import HOUR_MS, in_flight
 from gpuaudit.collect.prometheus.engine_plan import EngineDialect, EnginePlan
 from gpuaudit.collect.prometheus.plan import Dialect, Hours, Plan
 from gpuaudit.errors import UserError
@@ -82,6 +82,45 @@ def test_long_ranges_that_are_refused_are_halved(url: str, status: int, kind: st
         found, asker = reading(server.url, hours=HOURS)
     assert asker.halved > 0
     assert total(found) == ALL
+
+
+@pytest.mark.parametrize("labels", ['{"gpu": 1}', "[]", '"x"'])
+def test_series_whose_labels_are_none_are_said_and_their_hours_unknown(url: str, labels: str) -> None:
+    row = f'{{"metric": {labels}, "values": [[{START.timestamp() + 3600}, "0.5"]]}}'
+    body = f'{{"status": "success", "data": {{"resultType": "matrix", "result": [{row}]}}}}'.encode()
+
+    def trick(asked: Asked) -> Answer | None:
+        hourly = asked.path.endswith("/query_range") and "count_over_time" in asked.form.get("query", "")
+        return (200, {}, body) if hourly and SM in asked.form["query"] else None
+
+    with front(url, trick) as server:
+        found, _ = reading(server.url, hours=HOURS)
+    assert (total(found), found.lost_hours) == (0, HOURS)
+    assert any("not an answer of Prometheus" in text for text in found.troubles)
+
+
+def test_what_comes_empty_takes_no_place_in_the_line() -> None:
+    started: list[int] = []
+
+    def work(item: int) -> int:
+        started.append(item)
+        return item
+
+    results = in_flight(work, range(100), at_once=2, empty=lambda item: item % 10 != 0)
+    assert next(results) == 0
+    time.sleep(0.5)
+    assert len(started) < 60  # four that count, and what came empty between them
+    assert list(results) == list(range(1, 100))
+
+
+def test_what_goes_wrong_with_one_item_is_raised_in_its_turn() -> None:
+    def work(item: int) -> int:
+        return 60 // item
+
+    results = in_flight(work, (30, 20, 0, 10), at_once=2, empty=lambda item: item > 2)
+    assert [next(results), next(results)] == [2, 3]
+    with pytest.raises(ZeroDivisionError):
+        next(results)
 
 
 def test_no_more_than_two_questions_are_in_flight(url: str) -> None:

@@ -1,11 +1,15 @@
-"""Ask one Prometheus: few requests at a time, patient when it is busy, in pieces when a question is too heavy."""
+"""Ask one Prometheus: few requests at a time, patient when it is busy, in pieces when a question is too heavy.
+
+Answers are decoded by more threads than may ask at a time, so that the server does not wait for them.
+"""
 
 import sys
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import msgspec
 
@@ -26,10 +30,9 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-class Row(msgspec.Struct):
+class _Series(msgspec.Struct):
     """One series of an answer; points are still text (see `answers.points`)."""
 
-    metric: dict[str, str] = {}
     value: msgspec.Raw = msgspec.Raw(b"")
     values: msgspec.Raw = msgspec.Raw(b"")
 
@@ -39,13 +42,28 @@ class Row(msgspec.Struct):
         return bytes(self.values) or b"[" + bytes(self.value) + b"]"
 
 
-class _Data(msgspec.Struct):
-    result: list[Row]
+class Row(_Series):
+    """One series with its labels."""
+
+    metric: dict[str, str] = {}
 
 
-class _Answer(msgspec.Struct):
+class TextRow(_Series):
+    """One series whose labels are still text: answer after answer has the same (see `LabelSets`)."""
+
+    metric: msgspec.Raw = msgspec.Raw(b"{}")
+
+
+AnyRow = TypeVar("AnyRow", Row, TextRow)
+
+
+class _Data(msgspec.Struct, Generic[AnyRow]):
+    result: list[AnyRow]
+
+
+class _Answer(msgspec.Struct, Generic[AnyRow]):
     status: str
-    data: _Data | None = None
+    data: _Data[AnyRow] | None = None
     error: str = ""
 
 
@@ -53,8 +71,18 @@ class _Listed(msgspec.Struct):
     data: list[str] = []
 
 
-_ANSWER = msgspec.json.Decoder(_Answer)  # made before threads share them: see collect.decode
+_ANSWER = msgspec.json.Decoder(_Answer[Row])  # made before threads share them: see collect.decode
+_TEXT_ANSWER = msgspec.json.Decoder(_Answer[TextRow])
 _LISTED = msgspec.json.Decoder(_Listed)
+_LABELS = msgspec.json.Decoder(dict[str, str])
+
+
+def labels_of(text: bytes) -> dict[str, str]:
+    """Return the labels of a row whose labels are text. QueryError for what is none."""
+    try:
+        return _LABELS.decode(text)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise QueryError(f"not an answer of Prometheus: {str(error)[:100]}") from error
 
 
 @dataclass(frozen=True)
@@ -120,16 +148,24 @@ class Asker:
     most_steps: int = sys.maxsize  # that a question may have: what the server found too long, halved
     gone: QueryError | None = None  # the server cannot be reached any more: nobody needs to ask
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    _turns: threading.Semaphore = field(
+        default_factory=lambda: threading.Semaphore(queries.limits().in_flight), repr=False
+    )
 
     def rows(self, expression: str, piece: Piece) -> list[Row]:
         """Return the rows of a piece, in one request. Raises QueryError."""
+        return _decoded(self._answer(expression, piece), _ANSWER)
+
+    def text_rows(self, expression: str, piece: Piece) -> list[TextRow]:
+        """Return the rows of a piece with labels as text, in one request. Raises QueryError."""
+        return _decoded(self._answer(expression, piece), _TEXT_ANSWER)
+
+    def _answer(self, expression: str, piece: Piece) -> bytearray:
         parameters = self.parameters | {"query": expression, "timeout": f"{round(queries.limits().query_seconds)}s"}
         if piece.steps == 1:
-            body = self._ask("/api/v1/query", parameters | {"time": _seconds(piece.last)})
-        else:
-            span = {"start": _seconds(piece.first), "end": _seconds(piece.last), "step": _seconds(piece.range_ms)}
-            body = self._ask("/api/v1/query_range", parameters | span)
-        return _decoded(body)
+            return self._ask("/api/v1/query", parameters | {"time": _seconds(piece.last)})
+        span = {"start": _seconds(piece.first), "end": _seconds(piece.last), "step": _seconds(piece.range_ms)}
+        return self._ask("/api/v1/query_range", parameters | span)
 
     def labels(self, selector: str, start: int, end: int) -> frozenset[str]:
         """Return the label names that series of a selector have."""
@@ -165,6 +201,11 @@ class Asker:
         return not limit or len(quote_plus(expression)) + 200 <= limit
 
     def _ask(self, path: str, parameters: dict[str, str]) -> bytearray:
+        """Return the answer; a turn is kept while a busy server is given time."""
+        with self._turns:
+            return self._patiently(path, parameters)
+
+    def _patiently(self, path: str, parameters: dict[str, str]) -> bytearray:
         limits = queries.limits()
         for attempt in range(limits.retries + 1):
             if self.gone is not None:
@@ -202,7 +243,9 @@ class Asker:
                 self.most_steps = min(self.most_steps, max(1, piece.steps // 2))
 
 
-def answers(asker: Asker, question: Question) -> Iterator[tuple[Question, list[Row]] | QueryError]:
+def answers(
+    asker: Asker, question: Question, ask: Callable[[str, Piece], list[AnyRow]]
+) -> Iterator[tuple[Question, list[AnyRow]] | QueryError]:
     """Yield the answer, or those to smaller questions as often as the server finds it too much, or what went wrong.
 
     What the server once found too long is not tried again: later questions begin with shorter times.
@@ -214,7 +257,7 @@ def answers(asker: Asker, question: Question) -> Iterator[tuple[Question, list[R
             work += [(one, depth) for one in reversed(asked.smaller())]
             continue
         try:
-            rows = asker.rows(asked.text, asked.piece)
+            rows = ask(asked.text, asked.piece)
         except TooMuchError as error:
             smaller = asked.smaller() if depth < queries.limits().halvings else []
             asker.note_halved(asked.piece)
@@ -227,20 +270,29 @@ def answers(asker: Asker, question: Question) -> Iterator[tuple[Question, list[R
             yield asked, rows
 
 
-def in_flight(work: Callable[[T], R], items: Iterable[T], *, at_once: int) -> Iterator[R]:
+def in_flight(
+    work: Callable[[T], R], items: Iterable[T], *, at_once: int, empty: Callable[[R], bool] = lambda _: False
+) -> Iterator[R]:
     """Do the work of all items, a few at a time, and yield what comes of each in order.
 
-    A few more wait in line, so that the server does not while a result is used.
+    A few more wait in line, so that the server does not while a result is used; results that are `empty` take no place
+    there.
     """
+
+    def takes_place(future: Future[R]) -> bool:
+        return not future.done() or future.exception() is not None or not empty(future.result())
+
     pool = ThreadPoolExecutor(max_workers=at_once)
-    waiting = []
+    waiting: deque[Future[R]] = deque()
+    left = deque(items)
     try:
-        for item in items:
-            waiting.append(pool.submit(work, item))
-            if len(waiting) >= 2 * at_once:
-                yield waiting.pop(0).result()
-        while waiting:
-            yield waiting.pop(0).result()
+        while left or waiting:
+            while left and sum(map(takes_place, waiting)) < 2 * at_once:
+                waiting.append(pool.submit(work, left.popleft()))
+            if waiting[0].done():
+                yield waiting.popleft().result()
+            else:
+                wait([future for future in waiting if not future.done()], return_when=FIRST_COMPLETED)
     finally:
         pool.shutdown(wait=False, cancel_futures=True)  # Ctrl-C must not wait for an answer
 
@@ -249,9 +301,9 @@ def _seconds(ms: int) -> str:
     return f"{ms // 1000}.{ms % 1000:03d}"
 
 
-def _decoded(body: bytearray) -> list[Row]:
+def _decoded(body: bytearray, decoder: "msgspec.json.Decoder[_Answer[AnyRow]]") -> list[AnyRow]:
     try:
-        answer = _ANSWER.decode(body)
+        answer = decoder.decode(body)
     except (msgspec.DecodeError, RecursionError) as error:
         raise QueryError(f"not an answer of Prometheus: {str(error)[:100]}") from error
     if answer.status != "success" or answer.data is None:

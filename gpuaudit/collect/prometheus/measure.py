@@ -100,19 +100,30 @@ def _of_block(
     counts = np.maximum.reduceat(base.values[order], starts) if len(starts) else base.values
     per_ms = counts / lengths_of(hours[starts], lengths)
     devices, scrapers = fleet.device_of[codes[starts]], fleet.scraper_of[codes[starts]]
-    bounds = np.append(starts_of(devices), len(devices))
-    for begin, end in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):
-        own = _own(per_ms[begin:end])
-        told = told_ms.get(int(scrapers[begin]), float("nan"))
-        into[0][devices[begin]] = told if np.isnan(own) or abs(own - told) <= FITS * told else own
-        if (several := counts[begin:end] > 1).any():
-            into[1][devices[begin]] = 1 / per_ms[begin:end][several].max()
+    begins = starts_of(devices)
+    own, told = _own(per_ms, begins), np.array([told_ms.get(one, np.nan) for one in scrapers[begins].tolist()])
+    into[0][devices[begins]] = np.where(np.isnan(own) | (np.abs(own - told) <= FITS * told), told, own)
+    several = np.maximum.reduceat(np.where(counts > 1, per_ms, 0.0), begins) if len(begins) else np.empty(0)
+    into[1][devices[begins[several > 0]]] = 1 / several[several > 0]
 
 
-def _own(per_ms: Numbers) -> float:
-    """Return the spacing that full hours tell; NaN when there are too few."""
-    full = per_ms[per_ms >= FULL * np.percentile(per_ms, 95)]
-    return float(1 / np.median(full)) if len(full) >= ENOUGH_HOURS else float("nan")
+def _own(per_ms: Numbers, begins: Numbers) -> Numbers:
+    """Return the spacing that the full hours of each device tell; NaN when there are too few.
+
+    `begins` is where the hours of each device begin. Devices with as many hours as each other are looked at together.
+    """
+    lengths = np.diff(begins, append=len(per_ms))
+    found = np.full(len(begins), np.nan)
+    for length in np.unique(lengths).tolist():
+        alike = np.flatnonzero(lengths == length)
+        hours = per_ms[begins[alike][:, None] + np.arange(length)]
+        full = hours >= FULL * np.percentile(hours, 95, axis=1, keepdims=True)
+        ordered = np.sort(np.where(full, hours, np.inf), axis=1)
+        many = full.sum(axis=1)
+        row = np.arange(len(alike))
+        middle = (ordered[row, (many - 1) // 2] + ordered[row, many // 2]) / 2
+        found[alike] = np.where(many >= ENOUGH_HOURS, 1 / middle, np.nan)
+    return found
 
 
 def _filled(fleet: Fleet, found: Numbers, shortest: Numbers) -> Numbers:

@@ -51,7 +51,8 @@ class Inquiry:
             return query.name, self._points(query, question, essential=query in essential)
 
         found: dict[str, Points] = {}
-        for number, (name, points) in enumerate(self._do(work, asked, "hours"), start=1):
+        done = self._do(work, asked, "hours", empty=lambda result: not any(map(len, result[1])))
+        for number, (name, points) in enumerate(done, start=1):
             found[name] = joined(points)
             if len(wanted) == len(found):
                 yield asked[number - 1][1], found
@@ -70,11 +71,8 @@ class Inquiry:
         """Return statistics of the whole window by field and statistic."""
 
         def work(query: Query) -> tuple[Query, list[Told]]:
-            told = []
-            for question, rows in self._answered(self.plan.window(query)):
-                points = read(rows, self.sets, metric_of(query.field), name=query.field)
-                told.append(Told(points.codes, points.values, question.piece.range_ms))
-            return query, told
+            parts = self._read(self.plan.window(query), metric_of(query.field), query.field)
+            return query, [Told(points.codes, points.values, piece.range_ms) for piece, points in parts]
 
         done = self._do(work, wanted, "the window's percentiles")
         return {(query.field, query.statistic): told for query, told in done}
@@ -129,17 +127,23 @@ class Inquiry:
 
     def _points(self, query: Query, question: Question, *, essential: bool) -> list[Points]:
         """Return an answer's points; of a question that fails in part, what was answered."""
-        found = []
         metric, name = query.metric or metric_of(query.field), "" if query.statistic == "count" else query.field
-        for answer in answers(self.asker, question):
-            if isinstance(answer, QueryError):
-                self.note(answer, question.piece if essential else None)
-            else:
-                found.append(read(answer[1], self.sets, metric, name=name if query.field else ""))
-        return found
+        return [points for _, points in self._read(question, metric, name, essential=essential)]
+
+    def _read(
+        self, question: Question, metric: str, name: str, *, essential: bool = False
+    ) -> Iterator[tuple[Piece, Points]]:
+        """Yield the points of the field `name` ("" = counts) that came, and which piece they are about."""
+        for answer in answers(self.asker, question, self.asker.text_rows):
+            try:
+                if isinstance(answer, QueryError):
+                    raise answer
+                yield answer[0].piece, read(answer[1], self.sets, metric, name=name)
+            except QueryError as error:
+                self.note(error, question.piece if essential else None)
 
     def _answered(self, question: Question) -> Iterable[tuple[Question, list[Row]]]:
-        for answer in answers(self.asker, question):
+        for answer in answers(self.asker, question, self.asker.rows):
             if isinstance(answer, QueryError):
                 self.note(answer)
             else:
@@ -153,8 +157,12 @@ class Inquiry:
             if piece is not None:
                 self.lost |= {hour_of(time) for time in range(piece.first, piece.last + 1, piece.range_ms)}
 
-    def _do(self, work: Callable[[T], R], items: Sequence[T], what: str) -> Iterator[R]:
-        for number, result in enumerate(in_flight(work, items, at_once=queries.limits().in_flight), start=1):
+    def _do(
+        self, work: Callable[[T], R], items: Sequence[T], what: str, *, empty: Callable[[R], bool] = lambda _: False
+    ) -> Iterator[R]:
+        """Yield what comes of each item. More are worked on than may be asked at a time: answers take time as well."""
+        at_once = 2 * queries.limits().in_flight
+        for number, result in enumerate(in_flight(work, items, at_once=at_once, empty=empty), start=1):
             if self.progress is not None:
                 self.progress(f"{self.source}: {what}, {number} of {len(items)}")
             if number % GIVE_BACK == 0:

@@ -10,7 +10,7 @@ import numpy as np
 
 from gpuaudit.collect.metrics.answers import points
 from gpuaudit.collect.metrics.store import Series, blank
-from gpuaudit.collect.prometheus.asking import HOUR_MS, Row
+from gpuaudit.collect.prometheus.asking import HOUR_MS, TextRow, labels_of
 from gpuaudit.knowledge import metrics, series
 
 Numbers = np.ndarray[Any, Any]
@@ -23,19 +23,27 @@ class LabelSets:
     source: str
     series: list[Series] = field(default_factory=list)
     _codes: dict[tuple[tuple[str, str], ...], int] = field(default_factory=dict)
+    _texts: dict[bytes, int] = field(default_factory=dict)  # as they came, which most come again as
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
-    def code(self, labels: dict[str, str], metric: str) -> int:
-        """Return the number of a label set that a metric was answered with."""
-        key = tuple(sorted(labels.items()))
+    def codes(self, rows: Sequence[TextRow], metric: str) -> Numbers:
+        """Return the numbers of the label sets that a metric was answered with. QueryError for what is none."""
+        texts = [bytes(row.metric) for row in rows]
         with self._lock:
-            found = self._codes.get(key)
-            if found is None:
-                kept = {sys.intern(name): sys.intern(value) for name, value in key}
-                found = self._codes[tuple(kept.items())] = len(self.series)
-                named = metric if metric == series.facts().node.metric else metrics.LADDER[0].name
-                self.series.append(Series(named, kept, self.source, sampled=True))
-        return found
+            for text in texts:
+                if text not in self._texts:
+                    self._texts[text] = self._new(text, metric)
+            return np.array([self._texts[text] for text in texts], np.int32)
+
+    def _new(self, text: bytes, metric: str) -> int:
+        """Return the number of a label set that came in other words than before, or not before."""
+        kept = {sys.intern(name): sys.intern(value) for name, value in sorted(labels_of(text).items())}
+        key = tuple(kept.items())
+        if key not in self._codes:
+            self._codes[key] = len(self.series)
+            named = metric if metric == series.facts().node.metric else metrics.LADDER[0].name
+            self.series.append(Series(named, kept, self.source, sampled=True))
+        return self._codes[key]
 
 
 @dataclass(frozen=True)
@@ -68,13 +76,13 @@ def joined(parts: Sequence[Points]) -> Points:
     )
 
 
-def read(rows: Sequence[Row], sets: LabelSets, metric: str, *, name: str = "") -> Points:
+def read(rows: Sequence[TextRow], sets: LabelSets, metric: str, *, name: str = "") -> Points:
     """Return the points of an answer in the unit of the field, what is no value or out of range left out.
 
-    `name` is the field of the usage tables, "" for a count.
+    `name` is the field of the usage tables, "" for a count. Raises QueryError.
     """
     counts, times, values = points([row.raw for row in rows])
-    codes = np.repeat(np.array([sets.code(row.metric, metric) for row in rows], np.int32), counts)
+    codes = np.repeat(sets.codes(rows, metric), counts)
     good = ~blank(values) & (values >= 0) & np.isfinite(times)
     if name:
         values = values * series.scales()[name]
