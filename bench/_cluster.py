@@ -1,7 +1,8 @@
 """A generated cluster served from memory over HTTP: as many GPU nodes and pods as asked for, as an API server answers.
 
 Run as a module it prints its address and serves until it is killed: python -m bench._cluster NODES PODS GPU_PODS RATE
-(bytes a second over all connections; 0 = as fast as memory and loopback go).
+ANEW (bytes a second over all connections; 0 = as fast as memory and loopback go; ANEW 1 = objects lie in memory, and
+lists are written as JSON for each request, as an API server does; 0 = the lists' bytes lie there).
 """
 
 import json
@@ -217,9 +218,10 @@ def deployment(group: int, gpu: bool) -> Tree:
 
 
 class Pages:
-    """All lists as bytes, cut into pages."""
+    """All lists, cut into pages: as bytes, or as objects that become bytes when they are asked for."""
 
-    def __init__(self, nodes: int, pods: int, gpu_pods: int) -> None:
+    def __init__(self, nodes: int, pods: int, gpu_pods: int, *, anew: bool) -> None:
+        self._anew = anew
         kinds = [(i, i < gpu_pods) for i in range(pods)]
         groups = sorted({(i // 10, gpu) for i, gpu in kinds})
         self._lists = {
@@ -246,16 +248,17 @@ class Pages:
         if path in self._discovery:
             return self._discovery[path]
         pages = self._lists.get(path)
-        return pages[start] if pages and start < len(pages) else None
+        page = pages[start] if pages and start < len(pages) else None
+        return page if page is None or isinstance(page, bytes) else _written(page)
 
-    def _cut(self, kind: str, items: Any) -> list[bytes]:
-        texts = [json.dumps(item, separators=(",", ":")) for item in items]
-        parts = [texts[i : i + PAGE] for i in range(0, len(texts), PAGE)] or [[]]
-        pages = []
+    def _cut(self, kind: str, items: Any) -> list[bytes | Tree]:
+        found = list(items)
+        parts = [found[i : i + PAGE] for i in range(0, len(found), PAGE)] or [[]]
+        pages: list[bytes | Tree] = []
         for number, part in enumerate(parts):
-            more = f',"continue":"{number + 1}"' if number + 1 < len(parts) else ""
-            head = f'{{"kind":"{kind}","apiVersion":"v1","metadata":{{"resourceVersion":"1822"{more}}},"items":['
-            pages.append(f"{head}{','.join(part)}]}}".encode())
+            more = {"continue": f"{number + 1}"} if number + 1 < len(parts) else {}
+            page = {"kind": kind, "apiVersion": "v1", "metadata": {"resourceVersion": "1822"} | more, "items": part}
+            pages.append(page if self._anew else _written(page))
         return pages
 
     def _groups(self, groups: dict[str, list[str]]) -> bytes:
@@ -271,6 +274,10 @@ class Pages:
         return json.dumps(
             {"kind": "APIGroupDiscoveryList", "apiVersion": "apidiscovery.k8s.io/v2", "items": items}
         ).encode()
+
+
+def _written(page: Tree) -> bytes:
+    return json.dumps(page, separators=(",", ":")).encode()
 
 
 class Line:
@@ -301,6 +308,7 @@ def serve(pages: Pages, rate: float) -> ThreadingHTTPServer:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True  # else a small body waits for the acknowledgement of the head
         wbufsize = 0
 
         def do_GET(self) -> None:
@@ -322,7 +330,7 @@ def serve(pages: Pages, rate: float) -> ThreadingHTTPServer:
 def main() -> None:
     """Serve until killed."""
     nodes, pods, gpu_pods = map(int, sys.argv[1:4])
-    server = serve(Pages(nodes, pods, gpu_pods), float(sys.argv[4]))
+    server = serve(Pages(nodes, pods, gpu_pods, anew=sys.argv[5] == "1"), float(sys.argv[4]))
     print(f"http://127.0.0.1:{server.server_port}", flush=True)
     server.serve_forever()
 
