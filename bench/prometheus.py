@@ -27,7 +27,7 @@ SIZES = (100, 1_000, 10_000)
 DAYS, STEP = 7, 300
 START = datetime(2026, 11, 2, tzinfo=UTC)
 METRIC = "DCGM_FI_PROF_SM_ACTIVE"
-ROUNDS = 3
+ROUNDS = 5
 
 
 def run() -> list[dict[str, object]]:

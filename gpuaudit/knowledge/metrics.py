@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, lru_cache
 from typing import Literal
 
 from gpuaudit.knowledge.reading import Entry, read_toml
@@ -177,6 +177,7 @@ def labels() -> Labels:
     return _file().labels
 
 
+@lru_cache(maxsize=65536)
 def is_exporter(*, pod: str = "", container: str = "") -> bool:
     """Whether labels name the exporter itself instead of a workload."""
     pods, containers = _exporter_patterns()

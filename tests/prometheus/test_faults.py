@@ -99,6 +99,24 @@ def test_series_whose_labels_are_none_are_said_and_their_hours_unknown(url: str,
     assert any("not an answer of Prometheus" in text for text in found.troubles)
 
 
+def test_a_device_whose_only_hours_were_lost_is_unknown_whatever_else_is_told_of_it(tmp_path: Path) -> None:
+    """Its counts were refused; means and percentiles of the window still name it."""
+    lines = history()
+    early = labels(gpu=9, pod="b", UUID="GPU-90000000-bbbb")
+    lines += openmetrics(SM, early, points(lambda t: 0.9, hours=10, step=60))
+
+    def trick(asked: Asked) -> Answer | None:
+        query, first = asked.form.get("query", ""), float(asked.form.get("start", 0))
+        counts = asked.path.endswith("/query_range") and "count_over_time" in query
+        return error(400, "not these hours", kind="bad_data") if counts and first < START.timestamp() + 12 * 3600 else None
+
+    with serving(blocks(lines, tmp_path)) as behind, front(behind, trick) as server:
+        found, _ = reading(server.url, hours=HOURS)
+    assert found.lost_hours > 0
+    assert "GPU-90000000-bbbb" not in set(found.part.usage.devices["device"])
+    assert total(found) == pytest.approx((HOURS - found.lost_hours) * GPUS, rel=1e-3)
+
+
 def test_what_comes_empty_takes_no_place_in_the_line() -> None:
     started: list[int] = []
 

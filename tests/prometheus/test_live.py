@@ -15,6 +15,7 @@ from gpuaudit.config import Config
 from gpuaudit.errors import UserError
 from gpuaudit.loader import load_rules
 from gpuaudit.plan.pricebook import PriceBook
+from tests import engine_story
 from tests.kubernetes.replay import Fault, Handler, Replay, plain, replay_server
 from tests.metrics.history import POWER, SM, START, USED, labels, lines, openmetrics
 from tests.prometheus.faults import front
@@ -138,6 +139,27 @@ def test_of_a_shared_store_only_this_cluster_is_taken(api: Replay, tmp_path: Pat
     assert set(found.usage.devices["cluster"]) == {"lab"}
     assert len(found.usage.devices) == 2
     assert found.join_ratio == 1.0
+
+
+def test_engines_without_a_gpu_metric_show_their_users_and_no_use_of_gpus(api: Replay, tmp_path: Path) -> None:
+    """A Prometheus that scrapes vLLM and no dcgm-exporter: who is served is known, what the GPUs did is not."""
+    name, (namespace, _) = "vllm-llama-8b-jnfbksllcm-btsph", HELD["vllm-llama-8b-jnfbksllcm-btsph"]
+    told = engine_story.vllm(engine_story.pod(name, namespace), hours=30)
+    with serving(blocks(told, tmp_path)) as engines:
+        found = live(api, prometheus_url=engines)
+    report = audit(found, load_rules(), Config(), PriceBook(None))
+    served = {row.workload: row for row in report.serving}
+    row = served.pop("lab/Deployment/nlp-prod/vllm-llama-8b")
+    assert {one.requests for one in served.values()} <= {None}
+    assert row.requests == pytest.approx(100 * 30, rel=5e-3)
+    assert row.ttft_p95_seconds is not None
+    assert report.utilization.mean is None
+    assert report.utilization.metric is None
+    assert "utilization" not in source(found).provides
+    assert not any(finding.rule == "idle-gpu" for finding in report.findings)
+    assert report.plan.savings_monthly.booked == pytest.approx(
+        audit(live(api), load_rules(), Config(), PriceBook(None)).plan.savings_monthly.booked
+    )
 
 
 def test_a_server_that_nobody_can_reach_leaves_the_inventory(api: Replay) -> None:

@@ -174,7 +174,10 @@ def host_names(one: Series) -> list[str]:
 
 
 def _first(labels: Mapping[str, str], keys: Iterable[str]) -> str:
-    return next((labels[key] for key in keys if labels.get(key)), "")[:MAX_ID]
+    for key in keys:
+        if value := labels.get(key):
+            return value[:MAX_ID]
+    return ""
 
 
 def _index(labels: Mapping[str, str]) -> int | None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gpuaudit.collect.metrics.identity import Device, Holders, Places
+from gpuaudit.collect.metrics.identity import Device, Holders, Places, is_device
 from gpuaudit.collect.metrics.owners import Owners
 from gpuaudit.collect.metrics.store import Series
 from gpuaudit.collect.prometheus.rollups import Numbers
@@ -29,6 +29,7 @@ class Fleet:
     card_of: Numbers
     label_sets: Sequence[Series]
     placed: tuple[tuple[Series, Device], ...]
+    unplaced: int  # label sets of devices that name none
 
 
 def fleet(
@@ -63,6 +64,7 @@ def fleet(
         card_of=np.array([card_of((devices[key].cluster, devices[key].card)) for key in sorted(devices)], np.int64),
         label_sets=label_sets,
         placed=tuple((one, device) for one, device in zip(label_sets, placed, strict=True) if device is not None),
+        unplaced=sum(device is None and is_device(one) for one, device in zip(label_sets, told, strict=True)),
     )
 
 

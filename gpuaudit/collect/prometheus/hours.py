@@ -81,23 +81,27 @@ def _activity(chosen: Measure, field_of: Numbers, lookup: "_Lookup", values: Map
 
 
 class _Lookup:
-    """Finds values of other answers for the series and hours of the counts."""
+    """Finds values of other answers for the series and hours of the counts, in a table with a place for each of both.
+
+    Counts are of a piece of the window: a day at most.
+    """
 
     def __init__(self, counts: Points, codes: int) -> None:
         self._codes = codes
-        self._keys = counts.hours // HOUR_MS * codes + counts.codes
+        hours = counts.hours // HOUR_MS
+        self._first = int(hours.min()) if len(hours) else 0
+        self._hours = int(hours.max()) - self._first + 1 if len(hours) else 0
+        self._places = (hours - self._first) * codes + counts.codes
 
     def __call__(self, points: Points | None) -> Numbers:
         """Return the value of each count's series and hour, NaN where there is none."""
-        found = np.full(len(self._keys), np.nan)
         if points is None or not len(points):
-            return found
-        keys = points.hours // HOUR_MS * self._codes + points.codes
-        order = np.argsort(keys)
-        place = np.minimum(np.searchsorted(keys, self._keys, sorter=order), len(keys) - 1)
-        hit = keys[order[place]] == self._keys
-        found[hit] = points.values[order[place[hit]]]
-        return found
+            return np.full(len(self._places), np.nan)
+        hours = points.hours // HOUR_MS - self._first
+        inside = (hours >= 0) & (hours < self._hours)
+        table = np.full(self._hours * self._codes, np.nan)
+        table[hours[inside] * self._codes + points.codes[inside]] = points.values[inside]
+        return np.asarray(table[self._places])
 
 
 @dataclass(frozen=True)

@@ -18,9 +18,22 @@ from gpuaudit.knowledge import queries
 from gpuaudit.knowledge.queries import Query
 
 Progress = Callable[[str], None]
+LAST_PIECES = 2  # of hours, behind the questions about the whole window
 GIVE_BACK = 8  # answers after which freed memory goes back to the system
 T = TypeVar("T")
 R = TypeVar("R")
+
+
+@dataclass
+class OverWindow:
+    """Templates about the whole window, asked among the hours, and what was `told`, by field and statistic.
+
+    They take longest. Behind them come the oldest hours, so that the server does not end with one long question alone;
+    the newest come first, in case that the time is over.
+    """
+
+    wanted: Sequence[Query]
+    told: dict[tuple[str, str], list[Told]] = field(default_factory=dict)
 
 
 @dataclass
@@ -40,23 +53,36 @@ class Inquiry:
         self.sets = LabelSets(self.source)
 
     def hourly(
-        self, wanted: Sequence[Query], pieces: Sequence[Piece], *, essential: Collection[Query]
+        self,
+        wanted: Sequence[Query],
+        pieces: Sequence[Piece],
+        *,
+        essential: Collection[Query],
+        over: OverWindow | None = None,
     ) -> Iterator[tuple[Piece, dict[str, Points]]]:
-        """Yield the hourly values of piece after piece, by the name of the template."""
-        asked = [(query, piece) for piece in pieces for query in wanted]
+        """Yield the hourly values of piece after piece, by the name of the template; `over` is filled meanwhile."""
+        asked: list[tuple[Query, Piece | None]] = [(query, piece) for piece in pieces for query in wanted]
+        place = len(wanted) * (len(pieces) - LAST_PIECES)
+        asked[max(0, place) : max(0, place)] = [(query, None) for query in over.wanted] if over else []
 
-        def work(item: tuple[Query, Piece]) -> tuple[str, list[Points]]:
+        def work(item: tuple[Query, Piece | None]) -> tuple[Query, Piece | None, list[tuple[Piece, Points]]]:
             query, piece = item
-            question = self.plan.of_piece(query, piece)
-            return query.name, self._points(query, question, essential=query in essential)
+            question = self.plan.window(query) if piece is None else self.plan.of_piece(query, piece)
+            metric, name = query.metric or metric_of(query.field), "" if query.statistic == "count" else query.field
+            return query, piece, list(self._read(question, metric, name, essential=query in essential))
 
         found: dict[str, Points] = {}
-        done = self._do(work, asked, "hours", empty=lambda result: not any(map(len, result[1])))
-        for number, (name, points) in enumerate(done, start=1):
-            found[name] = joined(points)
-            if len(wanted) == len(found):
-                yield asked[number - 1][1], found
-                found = {}
+        done = self._do(work, asked, "hours", empty=lambda result: not any(len(points) for _, points in result[2]))
+        for query, piece, parts in done:
+            if piece is not None:
+                found[query.name] = joined([points for _, points in parts])
+                if len(wanted) == len(found):
+                    yield piece, found
+                    found = {}
+            elif over is not None:
+                over.told[query.field, query.statistic] = [
+                    Told(points.codes, points.values, of.range_ms) for of, points in parts
+                ]
 
     def all_hours(self, wanted: Sequence[Query], *, essential: Collection[Query]) -> dict[str, Points]:
         """Return the hourly values of the whole window by the name of the template."""
@@ -66,16 +92,6 @@ class Inquiry:
     def answered(self, points: Points) -> Points:
         """Leave out the hours that went unanswered: what is left of them would look like a gap of some devices."""
         return points.take(~np.isin(points.hours, list(self.lost))) if self.lost else points
-
-    def window(self, wanted: Sequence[Query]) -> dict[tuple[str, str], list[Told]]:
-        """Return statistics of the whole window by field and statistic."""
-
-        def work(query: Query) -> tuple[Query, list[Told]]:
-            parts = self._read(self.plan.window(query), metric_of(query.field), query.field)
-            return query, [Told(points.codes, points.values, piece.range_ms) for piece, points in parts]
-
-        done = self._do(work, wanted, "the window's percentiles")
-        return {(query.field, query.statistic): told for query, told in done}
 
     def series(self, wanted: Sequence[tuple[Query, Question]]) -> dict[str, list[Series]]:
         """Return rows as series with their newest value, by the name of the template."""
@@ -125,14 +141,7 @@ class Inquiry:
         _, times, _ = points([row.raw for row in rows[:1]])
         return np.unique(np.rint(times * 1000).astype(np.int64))
 
-    def _points(self, query: Query, question: Question, *, essential: bool) -> list[Points]:
-        """Return an answer's points; of a question that fails in part, what was answered."""
-        metric, name = query.metric or metric_of(query.field), "" if query.statistic == "count" else query.field
-        return [points for _, points in self._read(question, metric, name, essential=essential)]
-
-    def _read(
-        self, question: Question, metric: str, name: str, *, essential: bool = False
-    ) -> Iterator[tuple[Piece, Points]]:
+    def _read(self, question: Question, metric: str, name: str, *, essential: bool) -> Iterator[tuple[Piece, Points]]:
         """Yield the points of the field `name` ("" = counts) that came, and which piece they are about."""
         for answer in answers(self.asker, question, self.asker.text_rows):
             try:

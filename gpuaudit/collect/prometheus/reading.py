@@ -145,9 +145,9 @@ def _read(
 ) -> tuple[MetricsPart, datetime | None]:
     lengths = hours_of(inquiry.plan.pieces())
     counting = [template(name, "count") for name in COUNTED]
-    answered = inquiry.all_hours(counting, essential=counting)
+    answered = inquiry.all_hours([*counting, queries.named("nodes")], essential=counting)
     counts = {query.field: answered[query.name] for query in counting}
-    listed = inquiry.all_hours([queries.named("nodes")], essential=())["nodes"]
+    listed = answered["nodes"]
     states, owned = _states(inquiry), _owner_series(inquiry, counted)
     sets = inquiry.sets.series
     devices = [one for one in sets if is_device(one)]
@@ -156,6 +156,7 @@ def _read(
     owners = Owners(owned, cluster_of=cluster_of, owner_of=known.owner_of, workloads=known.workloads)
     holders = Holders(sets)
     found = fleet(sets, places, holders, owners, only=known.only)
+    inquiry.sets.closed = True  # what only later answers tell of was not counted: unknown, as its hours are
     del answered
     chosen, usage = _measured(inquiry, found, counts, hours, lengths)
     served = read_engines(inquiry, hours, Join(cluster_of, owners, known.workloads, known.only))
@@ -171,7 +172,7 @@ def _read(
         attributed=bool((usage.devices["owner"] != UNKNOWN_OWNER).any()),
         history=bool(len(usage.hourly)),
         join_ratio=join_ratio(sampled, holders, owners, places) if sampled or not (devices and known.only) else 0.0,
-        unplaced_series=sum(places.device(one) is None for one in devices),
+        unplaced_series=found.unplaced,
     )
     return part, _since(usage)
 
@@ -183,13 +184,13 @@ def _measured(
     chosen = measure(found, counts)
     base = inquiry.answered(base_counts(found, chosen, counts))
     counts.clear()
-    told = _spacings(inquiry, found, chosen, base)
-    chosen = replace(chosen, interval_ms=intervals(found, base, lengths, told))
+    spacings = _spacings(inquiry, found, chosen, base)
+    chosen = replace(chosen, interval_ms=intervals(found, base, lengths, spacings))
     _date(found.label_sets, base, lengths, hours)
     maker = UsageMaker(inquiry, found, chosen, hours, lengths)
-    rows, seen = maker.rows(base), maker.seen(base)
+    told = maker.ask(base)
     del base
-    return chosen, maker.usage(rows, seen)
+    return chosen, maker.usage(told)
 
 
 def _spacings(inquiry: Inquiry, found: Fleet, chosen: Measure, base: Points) -> dict[int, float]:

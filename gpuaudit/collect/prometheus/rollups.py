@@ -22,12 +22,16 @@ class LabelSets:
 
     source: str
     series: list[Series] = field(default_factory=list)
+    closed: bool = False  # no more are numbered: who they are about was worked out
     _codes: dict[tuple[tuple[str, str], ...], int] = field(default_factory=dict)
     _texts: dict[bytes, int] = field(default_factory=dict)  # as they came, which most come again as
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def codes(self, rows: Sequence[TextRow], metric: str) -> Numbers:
-        """Return the numbers of the label sets that a metric was answered with. QueryError for what is none."""
+        """Return the numbers of the label sets that a metric was answered with; -1 for new ones once they are closed.
+
+        QueryError for what is no label set.
+        """
         texts = [bytes(row.metric) for row in rows]
         with self._lock:
             for text in texts:
@@ -39,6 +43,8 @@ class LabelSets:
         """Return the number of a label set that came in other words than before, or not before."""
         kept = {sys.intern(name): sys.intern(value) for name, value in sorted(labels_of(text).items())}
         key = tuple(kept.items())
+        if key not in self._codes and self.closed:
+            return -1
         if key not in self._codes:
             self._codes[key] = len(self.series)
             named = metric if metric == series.facts().node.metric else metrics.LADDER[0].name
@@ -83,7 +89,7 @@ def read(rows: Sequence[TextRow], sets: LabelSets, metric: str, *, name: str = "
     """
     counts, times, values = points([row.raw for row in rows])
     codes = np.repeat(sets.codes(rows, metric), counts)
-    good = ~blank(values) & (values >= 0) & np.isfinite(times)
+    good = ~blank(values) & (values >= 0) & np.isfinite(times) & (codes >= 0)
     if name:
         values = values * series.scales()[name]
         if name in series.ratios():

@@ -21,7 +21,7 @@ from gpuaudit.collect.prometheus.errors import (
 from gpuaudit.errors import UserError
 from gpuaudit.knowledge import queries
 
-BLOCK_BYTES = 1 << 20
+BLOCK_BYTES = 1 << 17  # less than what is mapped by itself: see memory.py
 
 
 class Transport(Protocol):

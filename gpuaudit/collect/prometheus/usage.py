@@ -1,7 +1,7 @@
 """Hourly answers and percentiles → the usage tables."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from gpuaudit.collect.prometheus.fleet import Fleet
 from gpuaudit.collect.prometheus.hours import STATISTICS, HourlyColumns, HourlyRows, hourly_rows
 from gpuaudit.collect.prometheus.measure import Measure
 from gpuaudit.collect.prometheus.plan import Hours
-from gpuaudit.collect.prometheus.questions import Inquiry
+from gpuaudit.collect.prometheus.questions import Inquiry, OverWindow
 from gpuaudit.collect.prometheus.rollups import Points, starts_of
 from gpuaudit.collect.prometheus.spread import Pair, spread
 from gpuaudit.knowledge import metrics, queries
@@ -34,6 +34,16 @@ class Seen:
     newest: Mapping[Pair, tuple[str, str]]
 
 
+@dataclass
+class Told:
+    """What was answered about devices: of the window, by the hour (`sums` = what the rows of a piece add up to)."""
+
+    seen: Seen
+    window: OverWindow
+    rows: list[HourlyRows] = field(default_factory=list)
+    sums: list[Any] = field(default_factory=list)
+
+
 @dataclass(frozen=True)
 class UsageMaker:
     """Asks for what the devices did, and makes the tables. `lengths` are the hours that are not full ones, in ms."""
@@ -44,41 +54,45 @@ class UsageMaker:
     hours: Hours
     lengths: Mapping[int, int]
 
-    def rows(self, base: Points) -> list[HourlyRows]:
-        """Ask for the hours of the devices whose samples `base` counts, piece by piece of the window."""
+    def ask(self, base: Points) -> Told:
+        """Ask for the hours of the devices whose samples `base` counts, piece by piece, and for their percentiles."""
         pieces = [piece for piece in self.inquiry.plan.pieces() if len(_inside(base, piece))]
         wanted = [template(name, statistic) for name in self._fields() for statistic in ("mean", "max")]
         more = [query for pair in STATISTICS.values() if (query := template(*pair)) not in wanted]
-        made = []
-        for piece, found in self.inquiry.hourly([*wanted, *more], pieces, essential=wanted):
+        told = Told(Seen({}, {}), OverWindow(self._percentiles()))
+        for piece, found in self.inquiry.hourly([*wanted, *more], pieces, essential=wanted, over=told.window):
+            if not told.rows:
+                told.seen = self._seen(base)  # the next answers are on their way
             inside = self.inquiry.answered(_inside(base, piece))
             values = {(query.field, query.statistic): found[query.name] for query in (*wanted, *more)}
             if len(inside):
-                made.append(hourly_rows(self.fleet, self.measure, inside, values, self.lengths))
-        return made
+                told.rows.append(hourly_rows(self.fleet, self.measure, inside, values, self.lengths))
+                told.sums.append(_by_owner(told.rows[-1]))
+        return told
 
-    def seen(self, base: Points) -> Seen:
-        """Return what the device table needs of the counts."""
+    def usage(self, told: Told) -> Usage:
+        """Return both tables; the rows are used up by it."""
+        if not told.rows:
+            return Usage()
+        devices = conform_devices(self._devices(told))
+        return Usage(hourly=conform_hourly(HourlyColumns(self.fleet, told.rows)), devices=devices)
+
+    def _seen(self, base: Points) -> Seen:
         samples = np.bincount(base.codes, base.values, len(self.fleet.device_of))
         return Seen(dict(enumerate(samples.tolist())), self._newest_pods(base))
-
-    def usage(self, rows: list[HourlyRows], seen: Seen) -> Usage:
-        """Return both tables; the rows are used up by it."""
-        if not rows:
-            return Usage()
-        devices = conform_devices(self._devices(rows, seen))
-        return Usage(hourly=conform_hourly(HourlyColumns(self.fleet, rows)), devices=devices)
 
     def _fields(self) -> list[str]:
         """Return the ladder metrics that measure a device."""
         used = {self.measure.fields[position] for position in self.measure.field_of.tolist() if position >= 0}
         return [row.field for row in metrics.LADDER if row.field in used]
 
-    def _devices(self, rows: Sequence[HourlyRows], seen: Seen) -> Any:
+    def _devices(self, told: Told) -> Any:
         import pandas as pd
 
-        summed = _joined([_by_owner(part) for part in rows])
-        told = self._percentiles(summed, seen)
+        summed, seen = _joined(told.sums), told.seen
+        pairs = zip(summed["device"].tolist(), summed["owner"].tolist(), strict=True)
+        highest = dict(zip(pairs, summed["util_max"].tolist(), strict=True))
+        quantiles = spread(self.fleet, self.measure, told.window.told, seen.samples, highest)
         records = []
         for row in summed.to_dict("records"):
             pair = (int(row["device"]), int(row["owner"]))
@@ -86,19 +100,16 @@ class UsageMaker:
             records.append(
                 dict.fromkeys(DEVICE_VALUES, float("nan"))
                 | {name: row[name] for name in ("samples", "util_max", "memory_max_mib", "shared")}
-                | told.get(pair, {})
+                | quantiles.get(pair, {})
                 | self._device(pair)
                 | self._times(row, pair)
                 | {"namespace": namespace, "pod": "" if pod == UNKNOWN_OWNER else pod}
             )
         return pd.DataFrame(records)
 
-    def _percentiles(self, summed: Any, seen: Seen) -> dict[Pair, dict[str, float]]:
+    def _percentiles(self) -> list[Query]:
         names = {*self._fields(), "dram", "power", "memory"}
-        wanted = [q for q in queries.templates() if queries.expression(q).kind == "window" and q.field in names]
-        pairs = zip(summed["device"].tolist(), summed["owner"].tolist(), strict=True)
-        highest = dict(zip(pairs, summed["util_max"].tolist(), strict=True))
-        return spread(self.fleet, self.measure, self.inquiry.window(wanted), seen.samples, highest)
+        return [q for q in queries.templates() if queries.expression(q).kind == "window" and q.field in names]
 
     def _device(self, pair: Pair) -> dict[str, object]:
         device = self.fleet.devices[pair[0]]
@@ -127,8 +138,8 @@ class UsageMaker:
 
     def _newest_pods(self, base: Points) -> dict[Pair, tuple[str, str]]:
         """Return the pod of each device and owner that was there in the newest hour; of several, the first by name."""
-        codes = base.codes[np.lexsort((base.hours, base.codes))]
-        newest = base.hours[np.lexsort((base.hours, base.codes))]
+        order = np.lexsort((base.hours, base.codes))
+        codes, newest = base.codes[order], base.hours[order]
         last = np.append(starts_of(codes)[1:], len(codes)) - 1 if len(codes) else np.empty(0, np.int64)
         found: dict[Pair, tuple[int, tuple[str, str]]] = {}
         for code, hour in zip(codes[last].tolist(), newest[last].tolist(), strict=True):
