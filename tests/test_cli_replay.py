@@ -114,6 +114,8 @@ def test_a_file_that_cannot_be_used_is_answered_in_two_lines(tmp_path: Path) -> 
     refused(gpuaudit("replay", tmp_path / "none.csv"), "No such file")
     (tmp_path / "a.csv").write_text("timestamp,model\nx,a\n")
     refused(gpuaudit("replay", tmp_path / "a.csv"), "no request")
+    (tmp_path / "b.csv").write_bytes(bytes(range(256)))
+    refused(gpuaudit("replay", tmp_path / "b.csv"), "it is not text")
 
 
 @needs_traces

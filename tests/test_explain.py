@@ -74,6 +74,12 @@ def test_a_name_nearly_right_is_guessed(demo: schema.Report) -> None:
     assert name in refused.value.hint
 
 
+def test_a_system_nearly_named_is_guessed(demo: schema.Report) -> None:
+    with pytest.raises(UserError) as caught:
+        explain(demo, "kueu", RULES)
+    assert caught.value.hint.startswith("did you mean Kueue")
+
+
 def test_nothing_hostile_reaches_the_terminal() -> None:
     hostile = "\x1b]0;t\x07\x1b[2J\u202eevil\n[bold]x'; rm -rf $HOME #*?["
     fallen = node(hostile, cluster=hostile, pool=hostile, instance_type=hostile, cordoned=True)

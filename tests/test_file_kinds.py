@@ -52,7 +52,8 @@ NODES = {"apiVersion": "v1", "items": [], "kind": "List"}
         ("NAMESPACE   NAME   READY   STATUS\n", FileKind.TABLE),
         ("nvidia.com/gpu.count=8\n", FileKind.UNKNOWN),
         ("hello world\n", FileKind.UNKNOWN),
-        ('{"hello": "world"}', FileKind.UNKNOWN),
+        ('{"hello": "world"}', FileKind.JSON),
+        ('{"apiVersio', FileKind.JSON),
         ("a,b,c\n1,2,3\n", FileKind.UNKNOWN),
         ("\x00\x01\x02kind: x", FileKind.UNKNOWN),
     ],
@@ -86,7 +87,7 @@ def test_any_bytes_have_a_kind(content):
         ("recordings/nccl-logs", FileKind.NCCL_LOG),
         ("recordings/nvidia-smi-xml", FileKind.NVIDIA_SMI),
         ("recordings/nvidia-smi-captures", FileKind.NVIDIA_SMI_TEXT),
-        ("recordings/slurm", FileKind.UNKNOWN),
+        ("recordings/slurm", FileKind.JSON),
     ],
 )
 def test_recorded_files_are_told(folder, kind):

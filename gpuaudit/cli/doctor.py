@@ -1,12 +1,12 @@
 """`gpuaudit doctor`: what can be reached, what is missing, which rules that silences, what to do."""
 
-import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from gpuaudit.cli import options
+from gpuaudit.errors import UserError
 
 if TYPE_CHECKING:
     from gpuaudit.collect.kubernetes.examining import Examined
@@ -75,8 +75,7 @@ def doctor(
     for sink in targets:
         put(encode(told) if sink.format == "json" else page.text(told), sink)
     if all(one.status == "failed" for one in examined):
-        sys.stderr.write("nothing can be read here\n")
-        raise typer.Exit(2)
+        raise UserError("nothing can be read here", hint=examined[0].hint)
 
 
 def _server(one: "ExaminedServer") -> dict[str, Any]:

@@ -15,7 +15,7 @@ from gpuaudit.collect.joining.assemble import Materials, assemble
 from gpuaudit.collect.kubernetes.connection import Connection, connections
 from gpuaudit.collect.kubernetes.deadline import Deadline
 from gpuaudit.collect.kubernetes.reading import Reading, read_cluster
-from gpuaudit.collect.kubernetes.told import source_of, status_of
+from gpuaudit.collect.kubernetes.told import login_hint, source_of, status_of
 from gpuaudit.collect.prometheus.live import Audited, Measured, measure
 from gpuaudit.config import Config
 from gpuaudit.errors import UserError
@@ -180,7 +180,7 @@ def _nothing(reading: Reading, source: Source) -> UserError:
     if reading.interrupted:
         return UserError("stopped before anything was read", hint="run it again")
     if reading.fatal.startswith("401"):
-        hint = f"log in again for context {reading.connection.context}: kubectl get nodes must work"
+        hint = login_hint(reading.connection.context)
     elif reading.out_of_time:
         hint = "give it more time: --max-time 10m"
     elif reading.fatal:

@@ -43,6 +43,8 @@ def text(found: Mapping[str, Any]) -> str:
     for server in found["prometheus"]:
         lines += [*_server(server), ""]
     if not found["prometheus"]:
+        if all(cluster["status"] == "failed" for cluster in found["clusters"]):
+            return _joined(lines[:-1])  # every rule lacks everything
         lines += [
             "PROMETHEUS  none, and no dcgm-exporter, was found in the cluster: name one with --prometheus-url",
             "",
@@ -57,6 +59,10 @@ def text(found: Mapping[str, Any]) -> str:
         wanted = {need for rule in silenced for need in rule["missing"]}
         told = (f"{fact['name']}: {fact['how']}" for fact in missing if fact["name"] in wanted)
         lines += [line for text in told for line in _folded(text)]
+    return _joined(lines)
+
+
+def _joined(lines: Iterable[str]) -> str:
     return "\n".join(line.rstrip() for line in lines) + "\n"
 
 

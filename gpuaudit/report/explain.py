@@ -59,7 +59,8 @@ def _subject_of(report: schema.Report, name: str) -> schema.ActionPart | schema.
         return found[name]
     if row := row_named(report, name):
         return row
-    close = difflib.get_close_matches(name, found, n=2, cutoff=0.5)
+    known = {one.casefold(): one for one in (*found, *(row.system for row in report.stack))}
+    close = [known[one] for one in difflib.get_close_matches(name.casefold(), known, n=2, cutoff=0.5)]
     hint = f"did you mean {' or '.join(close)}?" if close else "gpuaudit scan --all lists the ids"
     raise UserError(f"the report has no finding or action {name!r}", hint=hint)
 

@@ -360,6 +360,23 @@ def test_doctor_says_what_is_seen_and_what_is_not(api: Replay) -> None:
     none = run("doctor", KUBECONFIG=str(api.kubeconfig("nobody")))
     assert none.returncode == 2
     assert "401" in none.stdout
+    assert "RULES" not in none.stdout
+    assert none.stderr.splitlines() == [
+        "error: nothing can be read here",
+        "hint: log in again for context nobody: kubectl get nodes must work",
+    ]
+
+
+@pytest.mark.parametrize("text", ["this is no kubeconfig", "[1, 2]", "a: b: c", "\0\1", ""])
+def test_a_file_that_is_no_kubeconfig_is_said_in_words(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "config"
+    path.write_text(text)
+    done = run("scan", "--kubeconfig", str(path))
+    assert done.returncode == 2
+    error, hint = done.stderr.splitlines()
+    assert error.startswith("error: the kubeconfig ")
+    assert "object" not in error
+    assert hint.startswith("hint: ")
 
 
 def test_generate_prints_whole_documents(tmp_path: Path) -> None:

@@ -78,6 +78,10 @@ def _csv(path: Path, zipped: bool) -> Table:
     import pyarrow.csv as pc
 
     text = _peek(path, zipped).lstrip(b"\r\n").decode(errors="replace")
+    if "\0" in text:
+        raise UserError(
+            f"cannot read {path}: it is not text", hint="give a CSV, JSON lines or Parquet file of requests"
+        )
     if "\n" not in text and len(text) >= _PEEK:
         raise UserError(f"cannot read {path}: its first line does not end", hint="give a CSV file of requests")
     line = text.partition("\n")[0]

@@ -19,6 +19,7 @@ class FileKind(StrEnum):
     REPORT = "gpuaudit report"
     TABLE = "kubectl's table"
     NVIDIA_SMI_TEXT = "nvidia-smi text"
+    JSON = "JSON of another kind"
     EMPTY = "nothing"
     UNKNOWN = "something else"
 
@@ -27,6 +28,7 @@ NOT_READ = {  # recognised, not read: what a person can do
     FileKind.REPORT: "a report, not a snapshot: give the file that --save wrote",
     FileKind.TABLE: "kubectl's table: write it with -o json or -o yaml",
     FileKind.NVIDIA_SMI_TEXT: "nvidia-smi's text: write it with nvidia-smi -q -x",
+    FileKind.JSON: "JSON of no kind that is read, or damaged where it begins",
     FileKind.EMPTY: "the file is empty",
     FileKind.UNKNOWN: "not a kind of file that is read",
 }
@@ -59,7 +61,7 @@ def kind_of(head: bytes) -> FileKind:
     if not start:
         return FileKind.EMPTY
     if start[:1] in (b"{", b"[") and not _METRIC_LINE.match(start):
-        rest = FileKind.NCCL_LOG if _NCCL.search(text) else FileKind.UNKNOWN  # a time, or a collector's JSON, before it
+        rest = FileKind.NCCL_LOG if _NCCL.search(text) else FileKind.JSON  # a time, or a collector's JSON, before it
         return next((kind for kind, pattern in _JSON_KINDS if pattern.match(start)), rest)
     if b"<nvidia_smi_log" in text:
         return FileKind.NVIDIA_SMI

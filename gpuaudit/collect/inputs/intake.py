@@ -65,7 +65,8 @@ class Intake:
         try:
             return store.load_stream(BytesIO(read_bytes(file)), name=file.name)
         except UserError as error:
-            self.failed.append((file.name, f"{error.message}; {error.hint}"))
+            told = error.message.removeprefix(f"{file.name} ")  # which is said anyway
+            self.failed.append((file.name, f"{told}; {error.hint}"))
         except UnreadableError as error:
             self.failed.append((file.name, str(error)))
         return None

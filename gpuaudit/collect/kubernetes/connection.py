@@ -177,9 +177,8 @@ def _known_contexts(kubeconfig: Path | None) -> tuple[list[dict[str, Any]], dict
                 "nothing to read: there is no kubeconfig",
                 hint="set KUBECONFIG or --kubeconfig, audit files with --input PATH, or try: gpuaudit demo",
             ) from error
-        raise UserError(
-            f"the kubeconfig cannot be used: {_line(error)}", hint="check it with: kubectl config view"
-        ) from error
+        told = _line(error) if isinstance(error, config.ConfigException) else "it is not YAML of contexts and clusters"
+        raise UserError(f"the kubeconfig cannot be used: {told}", hint="check it with: kubectl config view") from error
     return found, current
 
 

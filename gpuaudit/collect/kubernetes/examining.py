@@ -16,6 +16,7 @@ from gpuaudit.collect.kubernetes.fetch import Fetcher
 from gpuaudit.collect.kubernetes.listing import How, Listed, Places, list_kind, may_list
 from gpuaudit.collect.kubernetes.probes import runs_probe
 from gpuaudit.collect.kubernetes.reading import WORKERS, server_version
+from gpuaudit.collect.kubernetes.told import login_hint
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,15 @@ class Examined:
         ranked = sorted(self.listed, key=lambda one: one.how is not How.FORBIDDEN)
         refused = next((one.detail for one in ranked if one.detail), "")
         return self.fatal or (refused if self.status == "failed" else "")
+
+    @property
+    def hint(self) -> str:
+        """Return what to do when nothing can be read."""
+        if self.detail.startswith("401"):
+            return login_hint(self.context)
+        if any(one.how is How.FORBIDDEN for one in self.listed):
+            return "name your namespaces with --namespace, or apply what prints: gpuaudit generate rbac"
+        return f"check the address and the way there: kubectl --context {self.context} get nodes"
 
     @property
     def facts(self) -> frozenset[str]:
