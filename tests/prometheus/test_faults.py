@@ -108,7 +108,9 @@ def test_a_device_whose_only_hours_were_lost_is_unknown_whatever_else_is_told_of
     def trick(asked: Asked) -> Answer | None:
         query, first = asked.form.get("query", ""), float(asked.form.get("start", 0))
         counts = asked.path.endswith("/query_range") and "count_over_time" in query
-        return error(400, "not these hours", kind="bad_data") if counts and first < START.timestamp() + 12 * 3600 else None
+        return (
+            error(400, "not these hours", kind="bad_data") if counts and first < START.timestamp() + 12 * 3600 else None
+        )
 
     with serving(blocks(lines, tmp_path)) as behind, front(behind, trick) as server:
         found, _ = reading(server.url, hours=HOURS)
