@@ -229,7 +229,7 @@ def test_columns_of_other_names_and_one_model_for_all(tmp_path: Path) -> None:
         (b"\x1f\x8bgarbage", {}, "cannot read"),
         (gzip.compress(b"timestamp,model\n1,a\n" * 1000)[:-9], {}, "cannot read"),
         (b"PAR1garbage", {}, "cannot read"),
-        (bytes(range(256)) * 9, {}, "no column"),
+        (bytes(range(256)) * 9, {}, "it is not text"),
         (b"x" * (1 << 21), {}, "first line does not end"),
         (b"timestamp,model\n1," + b"x" * (9 << 20) + b"\n2,a\n", {}, "cannot read"),
     ],

@@ -1,8 +1,8 @@
 """Known systems and the signals that show them; the rows of the report's stack."""
 
 import re
-from collections.abc import Mapping
-from functools import cache
+from collections.abc import Iterable, Mapping
+from functools import cache, lru_cache
 from typing import Literal
 
 from gpuaudit.knowledge.reading import Entry, read_toml, shaped
@@ -127,6 +127,37 @@ def all_systems() -> tuple[System, ...]:
 def by_key(key: str) -> System | None:
     """Return the system with exactly this key."""
     return _by_key().get(key)
+
+
+def of_image(reference: str) -> tuple[str, ...]:
+    """Return the keys of the systems that an image is of; most images are of none, which one look tells."""
+    if not _every_image().search(reference[:512]):
+        return ()
+    return tuple(system.key for system in all_systems() if system.matches_image(reference))
+
+
+def of_workload(*, kind: str, name: str, namespace: str = "") -> tuple[str, ...]:
+    """Return the keys of the systems that a workload is the own one of; most are of none, which one look tells."""
+    if not _every_workload(kind).search(name[:253]):
+        return ()
+    return tuple(
+        system.key for system in all_systems() if system.matches_workload(kind=kind, name=name, namespace=namespace)
+    )
+
+
+@cache
+def _every_image() -> re.Pattern[str]:
+    return _any_of(pattern for system in all_systems() for pattern in system.images)
+
+
+@lru_cache(maxsize=64)
+def _every_workload(kind: str) -> re.Pattern[str]:
+    return _any_of(row.name for system in all_systems() for row in system.workloads if row.kind == kind)
+
+
+def _any_of(patterns: Iterable[str]) -> re.Pattern[str]:
+    """Return a pattern that is found wherever one of the patterns is; nowhere if there are none."""
+    return re.compile("|".join(f"(?:{pattern})" for pattern in sorted(set(patterns))) or r"(?!)")
 
 
 @cache

@@ -90,6 +90,7 @@ def test_signals_are_usable(system: systems.System) -> None:
 )
 def test_images(image: str, keys: set[str]) -> None:
     assert {system.key for system in SYSTEMS if system.matches_image(image)} == keys
+    assert set(systems.of_image(image)) == keys
 
 
 @pytest.mark.parametrize(
@@ -104,6 +105,7 @@ def test_images(image: str, keys: set[str]) -> None:
 )
 def test_workloads(kind: str, name: str, key: str | None) -> None:
     found = {system.key for system in SYSTEMS if system.matches_workload(kind=kind, name=name)}
+    assert set(systems.of_workload(kind=kind, name=name)) == found
     assert key is None or found == {key}
 
 

@@ -205,15 +205,8 @@ def image_version(image: str) -> str | None:
 
 
 def _owners(facts: ControllerFacts) -> set[str]:
-    """Return the systems that a controller is the own workload of; most are of none, which one look tells."""
-    names = _names_of_workloads(facts.kind)
-    if names is None or not names.search(facts.name[:253]):
-        return set()
-    return {
-        one.key
-        for one in _with_workloads(facts.kind)
-        if one.matches_workload(kind=facts.kind, name=facts.name, namespace=facts.namespace)
-    }
+    """Return the systems that a controller is the own workload of."""
+    return set(systems.of_workload(kind=facts.kind, name=facts.name, namespace=facts.namespace))
 
 
 def _version(key: str, image: str) -> str | None:
@@ -225,20 +218,7 @@ def _version(key: str, image: str) -> str | None:
 @lru_cache(maxsize=8192)
 def systems_of_image(image: str) -> tuple[str, ...]:
     """Return the keys of the systems that an image is of."""
-    return tuple(system.key for system in systems.all_systems() if system.matches_image(image))
-
-
-@lru_cache(maxsize=8)
-def _with_workloads(kind: str) -> tuple[System, ...]:
-    """Return the systems that have a workload of a kind."""
-    return tuple(one for one in systems.all_systems() if any(row.kind == kind for row in one.workloads))
-
-
-@lru_cache(maxsize=8)
-def _names_of_workloads(kind: str) -> re.Pattern[str] | None:
-    """Return a pattern that the name of every system's own workload of a kind has, None where there is none."""
-    patterns = sorted({row.name for one in _with_workloads(kind) for row in one.workloads if row.kind == kind})
-    return re.compile("|".join(f"(?:{pattern})" for pattern in patterns)) if patterns else None
+    return systems.of_image(image)
 
 
 @lru_cache(maxsize=256)
