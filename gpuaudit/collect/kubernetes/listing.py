@@ -1,5 +1,8 @@
 """List one kind page by page, and say how that went: rights, time, versions that expired under way."""
 
+import queue
+import re
+import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -24,6 +27,8 @@ SMALL_PAGE = 20  # when objects are so large that a page does not fit
 RESTARTS = 2
 TRUNCATED_TRIES = 2
 POD = ("", "Pod")
+_HEAD_BYTES = 4096
+_TOKEN = re.compile(rb'\s*\{[^{}]*"metadata"\s*:\s*\{[^{}]*"continue"\s*:\s*"([A-Za-z0-9+/=_.-]+)"')
 METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json"
 
 
@@ -134,10 +139,11 @@ def _by_namespace(fetcher: Fetcher, listed: Listed, take: Take, places: Places) 
 def _pages(fetcher: Fetcher, listed: Listed, take: Take, path: str) -> None:
     """Fetch page after page. After 410 the list goes on from the server's token, inconsistently, or starts over."""
     token, limit, restarts = "", PAGE, 0
+    bodies = _Bodies(fetcher, path, _accept(listed.served))
     while True:
         query = {"limit": str(limit)} | ({"continue": token} if token else {})
         try:
-            page = _page(fetcher, path, query, listed.served)
+            page = _page(bodies, query, listed.served)
         except ExpiredError as error:
             restarts += 1
             if restarts > RESTARTS:
@@ -157,11 +163,54 @@ def _pages(fetcher: Fetcher, listed: Listed, take: Take, path: str) -> None:
             return
 
 
-def _page(fetcher: Fetcher, path: str, query: dict[str, str], served: Served) -> Decoded:
+class _Bodies:
+    """Fetches the pages of a list; the next one is asked for while this one is decoded."""
+
+    def __init__(self, fetcher: Fetcher, path: str, accept: str) -> None:
+        self._fetcher = fetcher
+        self._path = path
+        self._accept = accept
+        self._ahead: tuple[dict[str, str], Callable[[], bytearray]] | None = None
+
+    def get(self, query: dict[str, str]) -> bytearray:
+        """Return a page as text. Raises ApiError."""
+        ahead, self._ahead = self._ahead, None
+        body = ahead[1]() if ahead and ahead[0] == query else self._fetch(query)
+        token = _TOKEN.match(body[:_HEAD_BYTES])  # where API servers write it; else its page is not asked for ahead
+        if token:
+            following = query | {"continue": token[1].decode("ascii")}
+            self._ahead = (following, _meanwhile(lambda: self._fetch(following)))
+        return body
+
+    def _fetch(self, query: dict[str, str]) -> bytearray:
+        return self._fetcher.get(self._path, query, accept=self._accept)
+
+
+def _meanwhile(work: Callable[[], bytearray]) -> Callable[[], bytearray]:
+    """Begin the work in a thread that ends with the process, and return what waits for its result."""
+    done: queue.SimpleQueue[bytearray | BaseException] = queue.SimpleQueue()
+
+    def run() -> None:
+        try:
+            done.put(work())
+        except BaseException as error:
+            done.put(error)
+
+    def result() -> bytearray:
+        found = done.get()
+        if isinstance(found, BaseException):
+            raise found
+        return found
+
+    threading.Thread(target=run, daemon=True).start()
+    return result
+
+
+def _page(bodies: _Bodies, query: dict[str, str], served: Served) -> Decoded:
     """Return a page; a body that is not whole JSON is asked for again. Pods stay unread: few are needed whole."""
     kind = (served.how.group, served.how.kind)
     for attempt in range(1, TRUNCATED_TRIES + 1):
-        body = fetcher.get(path, query, accept=_accept(served))
+        body = bodies.get(query)
         try:
             return decode_page(body, kind, unread=kind == POD)
         except MalformedError as error:
