@@ -5,7 +5,6 @@ The cluster is generated and served from memory by another process; reading and 
 
 import json
 import re
-import resource
 import statistics
 import subprocess
 import sys
@@ -15,6 +14,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from bench._memory import peak_mb
 
 TITLE = "Reading a large cluster"
 NOTE = """Fetching follows the same pages, with the same HTTP library, and throws them away; × fetch is the median of
@@ -101,7 +102,7 @@ def _fetch(url: str) -> dict[str, float]:
             if not more:
                 break
             token = more[1].decode()
-    return {"seconds": time.perf_counter() - start, "requests": requests, "bytes": size, "peak_mb": _peak()}
+    return {"seconds": time.perf_counter() - start, "requests": requests, "bytes": size}
 
 
 def _collect(url: str) -> dict[str, float]:
@@ -122,12 +123,7 @@ def _collect(url: str) -> dict[str, float]:
     seconds, cpu = time.perf_counter() - start, time.process_time() - before
     assert len(inventory.nodes) == NODES, reading.fatal
     counted = {"requests": reading.requests, "bytes": reading.received}
-    return {"seconds": seconds, "cpu": cpu, "peak_mb": _peak()} | counted
-
-
-def _peak() -> float:
-    """Peak of this process's memory in MB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
+    return {"seconds": seconds, "cpu": cpu, "peak_mb": peak_mb()} | counted
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ Needs Debian's `prometheus` (unpacked without root where it is not installed); t
 import hashlib
 import json
 import random
-import resource
 import subprocess
 import sys
 import tempfile
@@ -18,6 +17,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from bench._memory import peak_mb
 from tests.prometheus.server import programs, serving
 
 TITLE = "A week of 10,000 GPUs from a Prometheus"
@@ -49,7 +49,7 @@ def _row(gpus: int) -> dict[str, object]:
         "seconds": first["seconds"],
         "bare seconds": second["seconds"],
         "× bare": first["seconds"] / second["seconds"],
-        "peak MB": max(pair[0]["peak"] for pair in pairs) / 1e6,
+        "peak MB": max(pair[0]["peak_mb"] for pair in pairs),
         "GPU-hours right": abs(first["gpu_hours"] / (gpus * DAYS * 24) - 1) < 1e-3,
     }
 
@@ -91,7 +91,13 @@ def ours(url: str) -> dict[str, Any]:
     _notes(url).write_text(json.dumps(asked))
     rows = found.part.usage.devices
     hours = float((rows["samples"] * rows["interval_seconds"]).sum() / 3600)
-    return {"seconds": seconds, "requests": asker.requests, "received": asker.received, "gpu_hours": hours, **_peak()}
+    return {
+        "seconds": seconds,
+        "requests": asker.requests,
+        "received": asker.received,
+        "gpu_hours": hours,
+        "peak_mb": peak_mb(),
+    }
 
 
 def bare(url: str) -> dict[str, Any]:
@@ -110,11 +116,7 @@ def bare(url: str) -> dict[str, Any]:
     started = time.perf_counter()
     with ThreadPoolExecutor(2) as pool:
         received = sum(pool.map(send, asked))
-    return {"seconds": time.perf_counter() - started, "requests": len(asked), "received": received, **_peak()}
-
-
-def _peak() -> dict[str, int]:
-    return {"peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}
+    return {"seconds": time.perf_counter() - started, "requests": len(asked), "received": received}
 
 
 def _notes(url: str) -> Path:
