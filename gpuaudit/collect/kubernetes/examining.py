@@ -1,6 +1,7 @@
 """Look at clusters without reading them: what can be reached, what may be listed, which facts that gives."""
 
 import queue
+import shlex
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -55,7 +56,7 @@ class Examined:
             return login_hint(self.context)
         if any(one.how is How.FORBIDDEN for one in self.listed):
             return "name your namespaces with --namespace, or apply what prints: gpuaudit generate rbac"
-        return f"check the address and the way there: kubectl --context {self.context} get nodes"
+        return f"check the address and the way there: kubectl --context {shlex.quote(self.context)} get nodes"
 
     @property
     def facts(self) -> frozenset[str]:
