@@ -34,7 +34,10 @@ MAX_BROKEN_NAMES = 20
 
 
 def load_tables() -> None:
-    """Load what is known of GPUs, systems and prices: done when there is time, the first objects need not wait."""
+    """Load what is known of GPUs, systems and prices: done when there is time, the first objects need not wait.
+
+    Looking for what is not there makes the indexes of the tables as well.
+    """
     gpus.identify("none")
     mig.all_geometries()
     prices.find(None, "none")

@@ -206,12 +206,26 @@ def test_a_credential_plugin_that_fails_is_named(api: Replay) -> None:
     assert "\n" not in caught.value.message
 
 
-@pytest.mark.parametrize("text", ["", "{", "kind: Config", "a: &x [*x]", "\x00", "contexts: [1]\ncurrent-context: x"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "kind: Config",
+        "a: &x [*x]",
+        "\x00",
+        "contexts: [1]\ncurrent-context: x",
+        "not one",
+        "[1, 2]",
+        "a: b: c",
+    ],
+)
 def test_kubeconfigs_that_are_none(tmp_path: Path, text: str) -> None:
     path = tmp_path / "config"
     path.write_text(text)
-    with pytest.raises(UserError):
+    with pytest.raises(UserError, match=r"^the kubeconfig ") as caught:
         collect_live(Config(kubeconfig=path))
+    assert "object" not in caught.value.message  # as Python says of its own
 
 
 def test_no_server_there(tmp_path: Path, api: Replay) -> None:

@@ -367,18 +367,6 @@ def test_doctor_says_what_is_seen_and_what_is_not(api: Replay) -> None:
     ]
 
 
-@pytest.mark.parametrize("text", ["this is no kubeconfig", "[1, 2]", "a: b: c", "\0\1", ""])
-def test_a_file_that_is_no_kubeconfig_is_said_in_words(tmp_path: Path, text: str) -> None:
-    path = tmp_path / "config"
-    path.write_text(text)
-    done = run("scan", "--kubeconfig", str(path))
-    assert done.returncode == 2
-    error, hint = done.stderr.splitlines()
-    assert error.startswith("error: the kubeconfig ")
-    assert "object" not in error
-    assert hint.startswith("hint: ")
-
-
 def test_generate_prints_whole_documents(tmp_path: Path) -> None:
     done = run("generate", "rbac")
     assert [item["kind"] for item in yaml.safe_load_all(done.stdout)] == [

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from gpuaudit.collect.prometheus.asking import HOUR_MS, in_flight
+from gpuaudit.collect.prometheus.asking import HOUR_MS
 from gpuaudit.collect.prometheus.engine_plan import EngineDialect, EnginePlan
 from gpuaudit.collect.prometheus.plan import Dialect, Hours, Plan
 from gpuaudit.errors import UserError
@@ -117,30 +117,6 @@ def test_a_device_whose_only_hours_were_lost_is_unknown_whatever_else_is_told_of
     assert found.lost_hours > 0
     assert "GPU-90000000-bbbb" not in set(found.part.usage.devices["device"])
     assert total(found) == pytest.approx((HOURS - found.lost_hours) * GPUS, rel=1e-3)
-
-
-def test_what_comes_empty_takes_no_place_in_the_line() -> None:
-    started: list[int] = []
-
-    def work(item: int) -> int:
-        started.append(item)
-        return item
-
-    results = in_flight(work, range(100), at_once=2, empty=lambda item: item % 10 != 0)
-    assert next(results) == 0
-    time.sleep(0.5)
-    assert len(started) < 60  # four that count, and what came empty between them
-    assert list(results) == list(range(1, 100))
-
-
-def test_what_goes_wrong_with_one_item_is_raised_in_its_turn() -> None:
-    def work(item: int) -> int:
-        return 60 // item
-
-    results = in_flight(work, (30, 20, 0, 10), at_once=2, empty=lambda item: item > 2)
-    assert [next(results), next(results)] == [2, 3]
-    with pytest.raises(ZeroDivisionError):
-        next(results)
 
 
 def test_no_more_than_two_questions_are_in_flight(url: str) -> None:

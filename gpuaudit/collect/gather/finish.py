@@ -176,7 +176,7 @@ def _with_loads(
         return tuple(nodes[name] for name in sorted(nodes))
     sums: dict[str, list[float]] = {name: [0.0, 0.0, 0.0] for name in nodes}
     tenants: dict[str, tuple[Tenant, ...]] = {}
-    of_owner = _OfOwner(state)
+    of_owner, same = _OfOwner(state), dict[Tenant, Tenant]()
     for name, own in groupby(loads, key=attrgetter("node")):
         here: dict[str, list[float]] = {}
         shown = name in nodes and bool(nodes[name].cards)
@@ -185,7 +185,7 @@ def _with_loads(
             _add(total, *amounts)
             if shown and owner in state.seeds:
                 _add(here.setdefault(of_owner(owner), [0.0, 0.0, 0.0]), *amounts)
-        tenants[name] = _tenants(here, of_owner.roots)
+        tenants[name] = _tenants(here, of_owner.roots, same)
     for pod in pods:
         if pod.node and not pod.ended:
             total = sums.setdefault(pod.node, [0.0, 0.0, 0.0])
@@ -225,8 +225,11 @@ def _add(row: list[float], pods: float, cores: float, size: float) -> None:
     row[2] += size
 
 
-def _tenants(found: Mapping[str, list[float]], roots: Mapping[str, Root]) -> tuple[Tenant, ...]:
-    return tuple(
+def _tenants(
+    found: Mapping[str, list[float]], roots: Mapping[str, Root], same: dict[Tenant, Tenant]
+) -> tuple[Tenant, ...]:
+    """Return the tenants of a node. Pods of one workload are alike: most nodes share the record with others."""
+    made = (
         Tenant(
             workload=workload,
             pods=int(row[0]),
@@ -236,3 +239,4 @@ def _tenants(found: Mapping[str, list[float]], roots: Mapping[str, Root]) -> tup
         )
         for workload, row in sorted(found.items())
     )
+    return tuple(same.setdefault(tenant, tenant) for tenant in made)

@@ -47,36 +47,32 @@ def take_pod(state: Gathered, pod: Pod) -> None:
 
 def _take_whole(state: Gathered, pod: Pod, requests: Amounts) -> None:
     """Take a pod that may hold a GPU."""
-    version = version_of(pod.metadata)
-    if _is_new(state, pod.metadata, version):
+    key, version = (pod.metadata.namespace, pod.metadata.name), version_of(pod.metadata)
+    known = state.pods[key].version if key in state.pods else state.fold.version(*key)
+    if _is_new(state, known, version):
         _take_evidence(state, pod)
-        state.fold.forget(pod.metadata.namespace, pod.metadata.name, version)
+        state.fold.forget(*key, version)
         _keep(state, pod, requests, version)
 
 
 def _take_light(state: Gathered, pod: Pod | LightPod, requests: Amounts) -> None:
     """Take a pod that holds no GPU."""
     key, version = (pod.metadata.namespace, pod.metadata.name), version_of(pod.metadata)
-    if key in state.pods:
-        if not _is_new(state, pod.metadata, version):
-            return
+    kept = state.pods.get(key)
+    if kept is not None and not _is_new(state, kept.version, version):
+        return
+    folded = _fold(state, pod, requests, version)
+    if kept is not None:
         del state.pods[key]
-        _fold(state, pod, requests, version)
-    else:
-        known = _fold(state, pod, requests, version)
-        if known is not None and not _is_newer(state, known, version):
-            return
+    elif not _is_new(state, folded, version):
+        return
     _take_evidence(state, pod)
 
 
-def _is_new(state: Gathered, meta: Identity, version: int) -> bool:
-    key = (meta.namespace, meta.name)
-    known = state.pods[key].version if key in state.pods else state.fold.version(*key)
-    return known is None or _is_newer(state, known, version)
-
-
-def _is_newer(state: Gathered, known: int, version: int) -> bool:
-    """Whether a pod's version is newer than the one that is here; counts a pod that was seen before."""
+def _is_new(state: Gathered, known: int | None, version: int) -> bool:
+    """Whether a pod's version is newer than the one that is here, if any; counts a pod that was seen before."""
+    if known is None:
+        return True
     state.kept.doubled += 1
     state.kept.replaced += known != version
     return known < version

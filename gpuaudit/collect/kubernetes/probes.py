@@ -9,6 +9,7 @@ import msgspec
 
 from gpuaudit.cluster.node_facts import HostFacts
 from gpuaudit.cluster.platform import Source, SourceStatus
+from gpuaudit.collect.in_flight import in_flight
 from gpuaudit.collect.inputs.node_documents import read_lines
 from gpuaudit.collect.joining.node_merge import Told
 from gpuaudit.collect.kubernetes.answers import ApiError, ForbiddenError
@@ -16,7 +17,6 @@ from gpuaudit.collect.kubernetes.connection import Connection
 from gpuaudit.collect.kubernetes.deadline import Deadline
 from gpuaudit.collect.kubernetes.fetch import Fetcher
 from gpuaudit.collect.kubernetes_types.meta import ListMeta, OwnerReference, Part
-from gpuaudit.collect.prometheus.asking import in_flight
 from gpuaudit.knowledge.probe import probe
 
 NAMED = 4

@@ -8,6 +8,7 @@ from datetime import datetime
 from gpuaudit.cluster.nodes import Node, Span
 from gpuaudit.cluster.platform import Service, Source
 from gpuaudit.cluster.workloads import Pod, Workload
+from gpuaudit.collect.in_flight import in_flight
 from gpuaudit.collect.joining.metric_source import foreign
 from gpuaudit.collect.joining.pod_workloads import pod_workloads
 from gpuaudit.collect.joining.series_clusters import SeriesClusters
@@ -18,7 +19,7 @@ from gpuaudit.collect.kubernetes.fetch import Fetcher
 from gpuaudit.collect.metrics.identity import ClusterOf
 from gpuaudit.collect.metrics.parts import MetricsPart, metrics_part
 from gpuaudit.collect.metrics.store import SampleStore, Series
-from gpuaudit.collect.prometheus.asking import Asker, in_flight
+from gpuaudit.collect.prometheus.asking import Asker
 from gpuaudit.collect.prometheus.discovery import exporters, places
 from gpuaudit.collect.prometheus.errors import QueryError
 from gpuaudit.collect.prometheus.plan import matchers

@@ -7,9 +7,10 @@ from typing import TypeVar
 
 import numpy as np
 
+from gpuaudit.collect.in_flight import in_flight
 from gpuaudit.collect.memory import give_back
 from gpuaudit.collect.metrics.store import Series
-from gpuaudit.collect.prometheus.asking import HOUR_MS, Asker, Piece, Question, Row, answers, in_flight
+from gpuaudit.collect.prometheus.asking import HOUR_MS, Asker, Piece, Question, Row, answers
 from gpuaudit.collect.prometheus.errors import QueryError
 from gpuaudit.collect.prometheus.plan import Plan, hour_of, metric_of
 from gpuaudit.collect.prometheus.rollups import LabelSets, Numbers, Points, joined, read

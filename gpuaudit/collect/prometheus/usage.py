@@ -35,7 +35,7 @@ class Seen:
 
 
 @dataclass
-class Told:
+class Answered:
     """What was answered about devices: of the window, by the hour (`sums` = what the rows of a piece add up to)."""
 
     seen: Seen
@@ -54,12 +54,12 @@ class UsageMaker:
     hours: Hours
     lengths: Mapping[int, int]
 
-    def ask(self, base: Points) -> Told:
+    def ask(self, base: Points) -> Answered:
         """Ask for the hours of the devices whose samples `base` counts, piece by piece, and for their percentiles."""
         pieces = [piece for piece in self.inquiry.plan.pieces() if len(_inside(base, piece))]
         wanted = [template(name, statistic) for name in self._fields() for statistic in ("mean", "max")]
         more = [query for pair in STATISTICS.values() if (query := template(*pair)) not in wanted]
-        told = Told(Seen({}, {}), OverWindow(self._percentiles()))
+        told = Answered(Seen({}, {}), OverWindow(self._percentiles()))
         for piece, found in self.inquiry.hourly([*wanted, *more], pieces, essential=wanted, over=told.window):
             if not told.rows:
                 told.seen = self._seen(base)  # the next answers are on their way
@@ -70,7 +70,7 @@ class UsageMaker:
                 told.sums.append(_by_owner(told.rows[-1]))
         return told
 
-    def usage(self, told: Told) -> Usage:
+    def usage(self, told: Answered) -> Usage:
         """Return both tables; the rows are used up by it."""
         if not told.rows:
             return Usage()
@@ -86,7 +86,7 @@ class UsageMaker:
         used = {self.measure.fields[position] for position in self.measure.field_of.tolist() if position >= 0}
         return [row.field for row in metrics.LADDER if row.field in used]
 
-    def _devices(self, told: Told) -> Any:
+    def _devices(self, told: Answered) -> Any:
         import pandas as pd
 
         summed, seen = _joined(told.sums), told.seen
