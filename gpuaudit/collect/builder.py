@@ -2,7 +2,7 @@
 
     builder = InventoryBuilder("prod")
     builder.add_text(content)               # what kubectl printed, JSON or YAML; MalformedError if it is neither
-    builder.add_page(body, ("", "Pod"))     # what the API server answered; returns where the next page begins
+    builder.add_page(body, ("", "Pod"))     # what the API server answered
     inventory = builder.finish()
 
 Pods that neither hold nor ask for a GPU are folded to sums, so memory does not grow with them. Of two inputs about one
@@ -11,9 +11,10 @@ object the newer (resourceVersion) counts. A broken object is counted and named 
 
 from collections.abc import Iterable
 from datetime import datetime
+from typing import NamedTuple
 
 from gpuaudit.cluster.platform import Namespace
-from gpuaudit.collect.decode import Decoded, Kind, decode_page, decode_text
+from gpuaudit.collect.decode import Decoded, Kind, Text, decode_page, decode_text
 from gpuaudit.collect.gather.finish import inventory_of, make_nodes
 from gpuaudit.collect.gather.pods import take_pod, take_pods
 from gpuaudit.collect.gather.state import Gathered
@@ -21,7 +22,6 @@ from gpuaudit.collect.gather.take import take
 from gpuaudit.collect.inventory import Inventory
 from gpuaudit.collect.kubernetes_types import Object
 from gpuaudit.collect.kubernetes_types.core import Event
-from gpuaudit.collect.kubernetes_types.meta import ListMeta
 from gpuaudit.collect.kubernetes_types.nodes import Node
 from gpuaudit.collect.kubernetes_types.pods import ContainerStatus, Pod
 from gpuaudit.collect.memory import rarely_collecting
@@ -31,6 +31,13 @@ from gpuaudit.knowledge import gpus, kinds, kubernetes, mig, prices
 
 POD: Kind = ("", "Pod")
 MAX_BROKEN_NAMES = 20
+
+
+class PageTaken(NamedTuple):
+    """What a page was: its objects, broken ones among them, and where the next page begins, "" after the last."""
+
+    objects: int
+    continue_: str
 
 
 def load_tables() -> None:
@@ -63,21 +70,15 @@ class InventoryBuilder:
         self._take(decoded)
         return decoded
 
-    def add_page(self, body: bytes, kind: Kind) -> ListMeta:
-        """Take a list answered by the API server, whole or a page of it. Raises MalformedError before taking any.
-
-        Returns the list's metadata: where the next page begins.
-        """
+    def add_page(self, body: Text, kind: Kind) -> PageTaken:
+        """Take a list answered by the API server, whole or a page of it. Raises MalformedError before taking any."""
         decoded = decode_page(body, kind, unread=kind == POD and not self._dated)
-        self.add_decoded(decoded, kind)
-        return decoded.metadata
-
-    def add_decoded(self, decoded: Decoded, kind: Kind) -> None:
-        """Take a page that was decoded already. Its unread objects are pods; the page is empty afterwards."""
+        taken = PageTaken(decoded.count, decoded.metadata.continue_)
         self._state.seen.add(kind)
         if decoded.unread:
             take_pods(self._state, decoded)
         self._take(decoded)
+        return taken
 
     def add_groups(self, names: Iterable[str]) -> None:
         """Take the names of the API groups that the server has."""

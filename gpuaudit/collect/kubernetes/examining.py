@@ -110,7 +110,7 @@ def _read_services(fetcher: Fetcher, served: Served, namespaces: tuple[str, ...]
     """Return the services that can be listed."""
     builder = InventoryBuilder(fetcher.connection.cluster, dated=False)
     kind = (served.how.group, served.how.kind)
-    list_kind(fetcher, served, lambda _, page: builder.add_decoded(page, kind), places=Places(namespaces))
+    list_kind(fetcher, served, lambda _, body: builder.add_page(body, kind), places=Places(namespaces))
     return builder.finish().services
 
 

@@ -9,7 +9,8 @@ from enum import StrEnum
 from typing import NamedTuple
 from urllib.parse import quote
 
-from gpuaudit.collect.decode import Decoded, MalformedError, decode_page
+from gpuaudit.collect.builder import PageTaken
+from gpuaudit.collect.decode import MalformedError
 from gpuaudit.collect.kubernetes.answers import (
     AbsentError,
     ApiError,
@@ -26,7 +27,6 @@ PAGE = 500
 SMALL_PAGE = 20  # when objects are so large that a page does not fit
 RESTARTS = 2
 TRUNCATED_TRIES = 2
-POD = ("", "Pod")
 _HEAD_BYTES = 4096
 _TOKEN = re.compile(rb'\s*\{[^{}]*"metadata"\s*:\s*\{[^{}]*"continue"\s*:\s*"([A-Za-z0-9+/=_.-]+)"')
 METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json"
@@ -76,11 +76,11 @@ class Places(NamedTuple):
 NOWHERE = Places()
 
 
-Take = Callable[[Served, Decoded], None]
+Take = Callable[[Served, bytearray], PageTaken]  # raises MalformedError before it takes any of a body
 
 
 def list_kind(fetcher: Fetcher, served: Served, take: Take, *, places: Places = NOWHERE) -> Listed:
-    """List a kind in the whole cluster, or where that is forbidden in `places`; `take` gets the pages."""
+    """List a kind in the whole cluster, or where that is forbidden in `places`; `take` gets the bodies of the pages."""
     listed = Listed(served)
     try:
         _pages(fetcher, listed, take, _path(served))
@@ -143,7 +143,7 @@ def _pages(fetcher: Fetcher, listed: Listed, take: Take, path: str) -> None:
     while True:
         query = {"limit": str(limit)} | ({"continue": token} if token else {})
         try:
-            page = _page(bodies, query, listed.served)
+            page = _page(bodies, query, listed.served, take)
         except ExpiredError as error:
             restarts += 1
             if restarts > RESTARTS:
@@ -156,15 +156,14 @@ def _pages(fetcher: Fetcher, listed: Listed, take: Take, path: str) -> None:
                 raise
             limit = SMALL_PAGE
             continue
-        listed.objects += page.count
-        token = page.metadata.continue_
-        take(listed.served, page)
+        listed.objects += page.objects
+        token = page.continue_
         if not token:
             return
 
 
 class _Bodies:
-    """Fetches the pages of a list; the next one is asked for while this one is decoded."""
+    """Fetches the pages of a list; the next one is asked for while this one is taken."""
 
     def __init__(self, fetcher: Fetcher, path: str, accept: str) -> None:
         self._fetcher = fetcher
@@ -206,13 +205,11 @@ def _meanwhile(work: Callable[[], bytearray]) -> Callable[[], bytearray]:
     return result
 
 
-def _page(bodies: _Bodies, query: dict[str, str], served: Served) -> Decoded:
-    """Return a page; a body that is not whole JSON is asked for again. Pods stay unread: few are needed whole."""
-    kind = (served.how.group, served.how.kind)
+def _page(bodies: _Bodies, query: dict[str, str], served: Served, take: Take) -> PageTaken:
+    """Have a page taken; a body that is not whole JSON is asked for again."""
     for attempt in range(1, TRUNCATED_TRIES + 1):
-        body = bodies.get(query)
         try:
-            return decode_page(body, kind, unread=kind == POD)
+            return take(served, bodies.get(query))
         except MalformedError as error:
             if attempt == TRUNCATED_TRIES:
                 raise ApiError(f"the answer is malformed: {str(error)[:120]}") from error
