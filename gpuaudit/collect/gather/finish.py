@@ -13,7 +13,7 @@ from gpuaudit.cluster.workloads import Pod
 from gpuaudit.collect.gather.facts import provided
 from gpuaudit.collect.gather.managed import note_provider_managed
 from gpuaudit.collect.gather.platform import cluster_record, events, notes, services, volume_claims
-from gpuaudit.collect.gather.pods import refold
+from gpuaudit.collect.gather.pods import refold, settle
 from gpuaudit.collect.gather.published import published
 from gpuaudit.collect.gather.state import Gathered, KeptTemplate
 from gpuaudit.collect.gather.tenant import tenant_nodes
@@ -49,6 +49,7 @@ class _Devices:
 
 def inventory_of(state: Gathered) -> Inventory:
     """Return the inventory of what was gathered."""
+    settle(state)
     devices = _devices(state)
     nodes = _nodes(state, devices) if state.nodes is None else state.nodes
     pods, groups = _pods(state, nodes, devices)
@@ -176,7 +177,7 @@ def _with_loads(
         return tuple(nodes[name] for name in sorted(nodes))
     sums: dict[str, list[float]] = {name: [0.0, 0.0, 0.0] for name in nodes}
     tenants: dict[str, tuple[Tenant, ...]] = {}
-    of_owner, same = _OfOwner(state), dict[Tenant, Tenant]()
+    of_owner, same = _OfOwner(state), _Same()
     for name, own in groupby(loads, key=attrgetter("node")):
         here: dict[str, list[float]] = {}
         shown = name in nodes and bool(nodes[name].cards)
@@ -225,18 +226,23 @@ def _add(row: list[float], pods: float, cores: float, size: float) -> None:
     row[2] += size
 
 
-def _tenants(
-    found: Mapping[str, list[float]], roots: Mapping[str, Root], same: dict[Tenant, Tenant]
-) -> tuple[Tenant, ...]:
+_Same = dict[tuple[object, ...], Tenant]
+
+
+def _tenants(found: Mapping[str, list[float]], roots: Mapping[str, Root], same: _Same) -> tuple[Tenant, ...]:
     """Return the tenants of a node. Pods of one workload are alike: most nodes share the record with others."""
-    made = (
-        Tenant(
+    return tuple([_tenant(roots[workload], workload, row, same) for workload, row in sorted(found.items())])
+
+
+def _tenant(root: Root, workload: str, row: list[float], same: _Same) -> Tenant:
+    key = (workload, *row)
+    found = same.get(key)
+    if found is None:
+        found = same[key] = Tenant(
             workload=workload,
             pods=int(row[0]),
             cpu_cores=round(row[1], 3),
             memory_bytes=int(row[2]),
-            daemon=roots[workload].kind == "DaemonSet" or roots[workload].pinned,
+            daemon=root.kind == "DaemonSet" or root.pinned,
         )
-        for workload, row in sorted(found.items())
-    )
-    return tuple(same.setdefault(tenant, tenant) for tenant in made)
+    return found

@@ -1,12 +1,14 @@
 """Take a pod: keep it if it may hold a GPU, else fold it to what it costs its node."""
 
+from contextlib import suppress
+
 import msgspec
 
 from gpuaudit.collect.decode import Decoded, named
 from gpuaudit.collect.gather.state import Gathered, KeptPod, version_of
 from gpuaudit.collect.kubernetes_types import Identity
 from gpuaudit.collect.kubernetes_types.pods import LightPod, Pod
-from gpuaudit.collect.objects.fold import FoldedPod
+from gpuaudit.collect.objects.fold import FoldedPod, pod_key
 from gpuaudit.collect.objects.holdings import is_gpu_resource
 from gpuaudit.collect.objects.nodes import condition
 from gpuaudit.collect.objects.owners import controller, naming_labels
@@ -22,18 +24,31 @@ _LIGHT = msgspec.json.Decoder(LightPod)
 
 
 def take_pods(state: Gathered, page: Decoded) -> None:
-    """Take the unread pods of a page: few hold a GPU and are read whole."""
+    """Take the unread pods of a page: few hold a GPU and are read whole.
+
+    Pods of a workload follow one another, so a pod is first read as the one before had to be.
+    """
+    whole = False
     for raw in page.unread:
         try:
-            pod = _LIGHT.decode(raw)
+            pod = _read(raw, whole=whole)
             requests = pod_requests(pod.spec)
-            if _may_hold(pod, requests):
-                _take_whole(state, _WHOLE.decode(raw), requests)
+            whole = _may_hold(pod, requests)
+            if whole:
+                _take_whole(state, pod if isinstance(pod, Pod) else _WHOLE.decode(raw), requests)
             else:
                 _take_light(state, pod, requests)
         except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
             page.fail(named(raw, "Pod"), error)
     page.unread.clear()
+
+
+def _read(raw: msgspec.Raw, *, whole: bool) -> Pod | LightPod:
+    """Return a pod; lightly too where only what nobody needs of it is broken."""
+    if whole:
+        with suppress(msgspec.DecodeError, UnicodeDecodeError):
+            return _WHOLE.decode(raw)
+    return _LIGHT.decode(raw)
 
 
 def take_pod(state: Gathered, pod: Pod) -> None:
@@ -48,10 +63,9 @@ def take_pod(state: Gathered, pod: Pod) -> None:
 def _take_whole(state: Gathered, pod: Pod, requests: Amounts) -> None:
     """Take a pod that may hold a GPU."""
     key, version = (pod.metadata.namespace, pod.metadata.name), version_of(pod.metadata)
-    known = state.pods[key].version if key in state.pods else state.fold.version(*key)
-    if _is_new(state, known, version):
+    known = state.pods.get(key)
+    if known is None or _is_new(state, known.version, version):
         _take_evidence(state, pod)
-        state.fold.forget(*key, version)
         _keep(state, pod, requests, version)
 
 
@@ -61,18 +75,24 @@ def _take_light(state: Gathered, pod: Pod | LightPod, requests: Amounts) -> None
     kept = state.pods.get(key)
     if kept is not None and not _is_new(state, kept.version, version):
         return
-    folded = _fold(state, pod, requests, version)
     if kept is not None:
         del state.pods[key]
-    elif not _is_new(state, folded, version):
-        return
+    _fold(state, pod, requests, version)
     _take_evidence(state, pod)
 
 
-def _is_new(state: Gathered, known: int | None, version: int) -> bool:
-    """Whether a pod's version is newer than the one that is here, if any; counts a pod that was seen before."""
-    if known is None:
-        return True
+def settle(state: Gathered) -> None:
+    """Leave one version of each pod, the newest: some had a GPU in one and none in another."""
+    keys = {pod_key(*key): key for key in state.pods}
+    settled = state.fold.settle({key: state.pods[pod].version for key, pod in keys.items()})
+    state.kept.doubled += settled.doubled
+    state.kept.replaced += settled.replaced
+    for key in settled.newer:
+        del state.pods[keys[key]]
+
+
+def _is_new(state: Gathered, known: int, version: int) -> bool:
+    """Whether a pod's version is newer than the one that is here; counts a pod that was seen before."""
     state.kept.doubled += 1
     state.kept.replaced += known != version
     return known < version
@@ -144,10 +164,9 @@ def _room_for_ended(state: Gathered) -> bool:
     return state.ended_pods <= objects().limits.gpu_pods_ended
 
 
-def _fold(state: Gathered, pod: Pod | LightPod, requests: Amounts, version: int) -> int | None:
-    """Fold a pod and return the version that was there."""
+def _fold(state: Gathered, pod: Pod | LightPod, requests: Amounts, version: int) -> None:
     node = None if pod.status.phase in _ENDED else pod.spec.node_name or None
-    return state.fold.add(
+    state.fold.add(
         FoldedPod(
             pod.metadata.namespace,
             pod.metadata.name,

@@ -1,15 +1,17 @@
 """Pods that hold no GPU, folded to a few numbers each, so that memory stays flat in the number of pods.
 
-A pod is one row of columns of machine numbers. Seen again, in another input or a newer version, it overwrites its
-row; so sums are right at the end whatever came first.
+A pod is one row of machine numbers, 48 bytes. Rows are only added while pods come, in any order and any number of
+versions; at the end the newest of each pod stays.
 """
 
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import groupby
 from typing import NamedTuple
 
 _NOWHERE = -1
+_COLUMNS = 6
+_KEY, _VERSION, _NODE, _OWNER, _MILLICORES, _BYTES = range(_COLUMNS)
 
 
 class FoldedPod(NamedTuple):
@@ -34,116 +36,83 @@ class NodeLoad(NamedTuple):
     memory_bytes: int
 
 
+class Settled(NamedTuple):
+    """What settling found: pods seen again, those of them in another version, and pods whose row is the newer one."""
+
+    doubled: int
+    replaced: int
+    newer: frozenset[int]  # keys of pods that were kept elsewhere
+
+
 class Fold:
     """The folded pods."""
 
     def __init__(self) -> None:
-        self._rows = _Index()
+        self._rows = array("q")
         self._nodes: dict[str, int] = {}
         self._owners: dict[str, int] = {}
-        self._node = array("i")
-        self._owner = array("i")
-        self._millicores = array("q")
-        self._bytes = array("q")
-        self._version = array("q")
-        self._columns = (self._node, self._owner, self._millicores, self._bytes, self._version)
 
-    def add(self, pod: FoldedPod) -> int | None:
-        """Take a pod and return the version that was there, None when there was none; one as new or newer stays."""
-        key = hash((pod.namespace, pod.name))
-        row = self._rows.get(key)
-        if row is None:
-            self._append(key, pod)
-            return None
-        known = self._version[row]
-        if known < pod.version:
-            self._write(row, pod)
-        return known
+    def add(self, pod: FoldedPod) -> None:
+        """Take a version of a pod."""
+        namespace, name, version, node, cores, size, owner = pod
+        self._rows.extend(
+            (
+                pod_key(namespace, name),
+                min(version, 2**62),
+                _NOWHERE if node is None else self._nodes.setdefault(node, len(self._nodes)),
+                self._owners.setdefault(owner, len(self._owners)),
+                min(round(cores * 1000), 2**60),
+                min(int(size), 2**60),
+            )
+        )
 
-    def forget(self, namespace: str, name: str, version: int) -> None:
-        """Drop a pod that a newer version shows to hold a GPU."""
-        row = self._row(namespace, name)
-        if row is not None and self._version[row] < version:
-            self._node[row] = _NOWHERE
-            self._version[row] = version
+    def settle(self, elsewhere: Mapping[int, int]) -> Settled:
+        """Leave one row of each pod, the newest and of equal ones the first.
 
-    def version(self, namespace: str, name: str) -> int | None:
-        """Return the version of a pod, None if it is not here."""
-        row = self._row(namespace, name)
-        return None if row is None else self._version[row]
+        `elsewhere` has the versions of pods that were seen to hold a GPU, by key: a row that is not newer goes.
+        """
+        keys = self._rows[_KEY::_COLUMNS]
+        if len(set(keys)) == len(keys) and elsewhere.keys().isdisjoint(keys):
+            return Settled(0, 0, frozenset())
+        best: dict[int, int] = {}
+        doubled, replaced, newer = 0, 0, set()
+        for row, key in enumerate(keys):
+            version, known = self._at(row, _VERSION), best.get(key)
+            mine = self._at(known, _VERSION) if known is not None else elsewhere.get(key)
+            if mine is None:
+                best[key] = row
+                continue
+            doubled, replaced = doubled + 1, replaced + (mine != version)
+            if version > mine:
+                best[key] = row
+                if key in elsewhere:
+                    newer.add(key)
+        stay = sorted(best.values())
+        self._rows = array("q", (value for row in stay for value in self._rows[row * _COLUMNS : (row + 1) * _COLUMNS]))
+        return Settled(doubled, replaced, frozenset(newer))
 
     def loads(self) -> Iterator[NodeLoad]:
-        """Yield sums by node and owner, node by node."""
+        """Yield sums by node and owner, node by node; of a settled fold."""
         nodes, owners = list(self._nodes), list(self._owners)
-        keys = array("q", (self._node[row] * len(owners) + self._owner[row] for row in range(len(self._node))))
-        placed = (row for row, node in enumerate(self._node) if node != _NOWHERE)
-        for key, rows in groupby(sorted(placed, key=keys.__getitem__), key=keys.__getitem__):
+        columns = (self._rows[column::_COLUMNS] for column in (_NODE, _OWNER, _MILLICORES, _BYTES))
+        placed = sorted(row for row in zip(*columns, strict=True) if row[0] != _NOWHERE)
+        for (node, owner), rows in groupby(placed, key=_whose):
             pods, millicores, size = 0, 0, 0
-            for row in rows:
-                pods, millicores, size = pods + 1, millicores + self._millicores[row], size + self._bytes[row]
-            node, owner = divmod(key, len(owners))
+            for _, _, one, other in rows:
+                pods, millicores, size = pods + 1, millicores + one, size + other
             yield NodeLoad(nodes[node], owners[owner], pods, millicores / 1000, size)
 
     def __len__(self) -> int:
-        return len(self._node)
+        return len(self._rows) // _COLUMNS
 
-    def _row(self, namespace: str, name: str) -> int | None:
-        return self._rows.get(hash((namespace, name)))
-
-    def _append(self, key: int, pod: FoldedPod) -> None:
-        self._rows.put(key, len(self._node))
-        for column, value in zip(self._columns, self._values(pod), strict=True):
-            column.append(value)
-
-    def _write(self, row: int, pod: FoldedPod) -> None:
-        for column, value in zip(self._columns, self._values(pod), strict=True):
-            column[row] = value
-
-    def _values(self, pod: FoldedPod) -> tuple[int, int, int, int, int]:
-        """Return what stands in the columns for a pod."""
-        return (
-            _NOWHERE if pod.node is None else self._nodes.setdefault(pod.node, len(self._nodes)),
-            self._owners.setdefault(pod.owner, len(self._owners)),
-            min(round(pod.cpu_cores * 1000), 2**60),
-            min(int(pod.memory_bytes), 2**60),
-            min(pod.version, 2**62),
-        )
+    def _at(self, row: int, column: int) -> int:
+        return self._rows[row * _COLUMNS + column]
 
 
-class _Index:
-    """A dict of integers to rows, for a fifth of a dict's memory: open addressing in columns, at most half full."""
+def pod_key(namespace: str, name: str) -> int:
+    """Return what a pod is known by in a fold."""
+    return hash((namespace, name))
 
-    def __init__(self) -> None:
-        self._keys = array("q")
-        self._places = array("i")  # row + 1; 0 = free
-        self._count = 0
-        self._grow(1 << 10)
 
-    def get(self, key: int) -> int | None:
-        """Return the row of a key."""
-        row = self._places[self._slot(key)]
-        return row - 1 if row else None
-
-    def put(self, key: int, row: int) -> None:
-        """Add a key that is not there."""
-        if 2 * self._count >= len(self._keys):
-            self._grow(2 * len(self._keys))
-        slot = self._slot(key)
-        self._keys[slot], self._places[slot] = key, row + 1
-        self._count += 1
-
-    def _slot(self, key: int) -> int:
-        """Return where a key is, or would be."""
-        mask = len(self._keys) - 1
-        slot = key & mask
-        while self._places[slot] and self._keys[slot] != key:
-            slot = (slot + 1) & mask
-        return slot
-
-    def _grow(self, size: int) -> None:
-        keys, places = self._keys, self._places
-        self._keys, self._places = array("q", bytes(8 * size)), array("i", bytes(4 * size))
-        for key, place in zip(keys, places, strict=True):
-            if place:
-                slot = self._slot(key)
-                self._keys[slot], self._places[slot] = key, place
+def _whose(row: tuple[int, ...]) -> tuple[int, int]:
+    return row[0], row[1]

@@ -24,6 +24,7 @@ class Surroundings:
     asks: Mapping[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)  # pod → templates without a claim yet
     reserved: Mapping[str, str] = field(default_factory=dict)  # group → UUID that its reservation pod holds
     fractional: frozenset[str] = frozenset()  # groups that pods with a known fraction are in
+    devices: dict[tuple[str | None, str, float], Holding] = field(default_factory=dict)  # see `_device`
 
 
 def asks_for_gpu(pod: Pod) -> bool:
@@ -55,7 +56,9 @@ def holdings(pod: Pod, node: Node | None, around: Surroundings) -> tuple[Holding
     plain = []
     for name, count in sorted(pod.requests.items()):
         if count and is_gpu_resource(name) and not (claimed and offered is not None and name not in offered):
-            plain.append(_hami(pod, node, name, count) if _by_hami(pod, node, name) else _device(node, name, count))
+            plain.append(
+                _hami(pod, node, name, count) if _by_hami(pod, node, name) else _device(node, name, count, around)
+            )
     return (*plain, *claimed)
 
 
@@ -114,11 +117,15 @@ def compute_share(profile: str, grid: MigGpu | None) -> float | None:
     return found.pop() if len(found) == 1 else None
 
 
-def _device(node: Node | None, name: str, count: float) -> Holding:
-    kind, share, profile = unit_share(node, name)
-    return Holding(
-        kind=kind, resource=name, count=count, gpus=None if share is None else count * share, profile=profile
-    )
+def _device(node: Node | None, name: str, count: float, around: Surroundings) -> Holding:
+    """Return what whoever asks for so many devices of a resource holds of a node: pods on it share the record."""
+    key = (node.name if node else None, name, count)
+    found = around.devices.get(key)
+    if found is None:
+        kind, share, profile = unit_share(node, name)
+        gpus = None if share is None else count * share
+        found = around.devices[key] = Holding(kind=kind, resource=name, count=count, gpus=gpus, profile=profile)
+    return found
 
 
 def _replicas(node: Node | None, resource: str) -> int | None:

@@ -49,18 +49,27 @@ class Owners:
     def __init__(self) -> None:
         self._links: dict[str, Link] = {}
         self._names: dict[tuple[str, str, str], str] = {}
+        self._roots: dict[str, Root] = {}  # above a listed owner, by its UID: pods of one owner have one root
 
     def add(self, group: str, kind: str, meta: Identity) -> None:
         """Remember an object; labels only as far as they can name a root."""
         if meta.uid:
+            self._roots.clear()
             self._links[meta.uid] = Link(
                 group, kind, meta.namespace, meta.name, controller(meta), naming_labels(meta.labels)
             )
 
     def root(self, meta: Identity) -> Root:
         """Return the root owner of a pod: itself if nothing owns it."""
-        start = Link("", "Pod", meta.namespace, meta.name, controller(meta), meta.labels or {})
-        return self._climb(start, meta.uid, meta.creation_timestamp)
+        above = controller(meta)
+        known = self._roots.get(above.uid) if above else None
+        if known is not None:
+            return known
+        start = Link("", "Pod", meta.namespace, meta.name, above, meta.labels or {})
+        root = self._climb(start, meta.uid, meta.creation_timestamp)
+        if above and root.listed and above.uid in self._links:
+            self._roots[above.uid] = root
+        return root
 
     def root_of(self, group: str, kind: str, meta: Identity) -> Root:
         """Return the root owner of any other object."""

@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple
 
 from gpuaudit.cluster.workloads import Container as ContainerRecord
 from gpuaudit.cluster.workloads import Pod as PodRecord
+from gpuaudit.collect.kubernetes_types import Condition
 from gpuaudit.collect.kubernetes_types.pods import (
     Container,
     ContainerStatus,
@@ -17,7 +18,7 @@ from gpuaudit.collect.kubernetes_types.pods import (
     PodSpec,
     PodStatus,
 )
-from gpuaudit.collect.objects.nodes import bounded, condition
+from gpuaudit.collect.objects.nodes import bounded
 from gpuaudit.collect.objects.placement import node_terms, tolerations
 from gpuaudit.collect.objects.quantities import whole
 from gpuaudit.collect.objects.requests import Amounts, container_requests, is_sidecar
@@ -38,10 +39,11 @@ _NO_CLAIMS = ClaimNames((), ())
 def pod_record(pod: Pod, requests: Amounts, *, cluster: str) -> PodRecord:
     """Return the pod, which asks for so much, without its workload and holdings, which other objects tell."""
     spec, status = pod.spec, pod.status
-    ready = condition(status.conditions, "Ready")
-    scheduled = condition(status.conditions, "PodScheduled")
+    told = {one.type: one for one in status.conditions or ()}
+    ready, scheduled = told.get("Ready"), told.get("PodScheduled")
     waits = scheduled if scheduled and scheduled.status == "False" else None
     terms = node_terms(spec)
+    volumes = _volumes(spec)
     return PodRecord(
         cluster=cluster,
         namespace=pod.metadata.namespace,
@@ -51,12 +53,12 @@ def pod_record(pod: Pod, requests: Amounts, *, cluster: str) -> PodRecord:
         phase=status.phase or "Unknown",
         reason=status.reason,
         created=pod.metadata.creation_timestamp,
-        scheduled=scheduled.last_transition_time if scheduled and scheduled.status == "True" else None,
+        scheduled=_since(scheduled),
         started=status.start_time,
         ready=None if ready is None else ready.status == "True",
-        ready_at=ready.last_transition_time if ready and ready.status == "True" else None,
-        containers_ready_at=_since(status, "ContainersReady"),
-        initialized_at=_since(status, "Initialized"),
+        ready_at=_since(ready),
+        containers_ready_at=_since(told.get("ContainersReady")),
+        initialized_at=_since(told.get("Initialized")),
         deleted=pod.metadata.deletion_timestamp,
         finalizers=tuple(pod.metadata.finalizers or ()),
         unschedulable_reason=waits.reason if waits else None,
@@ -73,10 +75,10 @@ def pod_record(pod: Pod, requests: Amounts, *, cluster: str) -> PodRecord:
         scheduler=spec.scheduler_name,
         host_network=bool(spec.host_network),
         privileged=any(c.security_context and c.security_context.privileged for c in spec.containers or ()),
-        shm_bytes=_shared_memory(spec),
-        host_shm=bool(spec.host_ipc) or objects().shared_memory in _host_paths(spec),
+        shm_bytes=volumes.shared_bytes,
+        host_shm=bool(spec.host_ipc) or objects().shared_memory in volumes.host_paths,
         pod_group=_pod_group(pod),
-        claims=tuple([v.persistent_volume_claim.claim_name for v in spec.volumes or () if v.persistent_volume_claim]),
+        claims=volumes.claims,
         resource_claims=claim_names(pod).claims,
         requests=requests,
         containers=_containers(spec, status),
@@ -176,8 +178,7 @@ def _word(token: str, *, previous: str) -> str:
     return token[: rules.max_value_chars] if previous == "serve" and not kubernetes.is_secret(token) else ""
 
 
-def _since(status: PodStatus, kind: str) -> datetime | None:
-    found = condition(status.conditions, kind)
+def _since(found: Condition | None) -> datetime | None:
     return found.last_transition_time if found and found.status == "True" else None
 
 
@@ -191,15 +192,25 @@ def _pod_group(pod: Pod) -> str | None:
     return kubernetes.first(annotations, keys) or kubernetes.first(labels, keys)
 
 
-def _host_paths(spec: PodSpec) -> list[str]:
-    return [volume.host_path.path for volume in spec.volumes or () if volume.host_path]
+class _Volumes(NamedTuple):
+    """What is kept of a pod's volumes; `shared_bytes` is the largest in memory, 0 for one without limit, else None."""
+
+    claims: tuple[str, ...]
+    host_paths: tuple[str, ...]
+    shared_bytes: int | None
 
 
-def _shared_memory(spec: PodSpec) -> int | None:
-    """Return the size of the largest memory-backed volume; 0 for one without limit; None without one."""
-    volumes = [v.empty_dir for v in spec.volumes or () if v.empty_dir and v.empty_dir.medium == "Memory"]
-    sizes = [whole({"size": v.size_limit}, "size") or 0 for v in volumes if v.size_limit is not None]
-    return max([*sizes, 0]) if volumes else None
+def _volumes(spec: PodSpec) -> _Volumes:
+    claims, paths, sizes = [], [], []
+    for volume in spec.volumes or ():
+        if volume.persistent_volume_claim:
+            claims.append(volume.persistent_volume_claim.claim_name)
+        elif volume.host_path:
+            paths.append(volume.host_path.path)
+        elif volume.empty_dir and volume.empty_dir.medium == "Memory":
+            limit = volume.empty_dir.size_limit
+            sizes.append(0 if limit is None else whole({"size": limit}, "size") or 0)
+    return _Volumes(tuple(claims), tuple(paths), max([*sizes, 0]) if sizes else None)
 
 
 def _containers(spec: PodSpec, status: PodStatus) -> tuple[ContainerRecord, ...]:
