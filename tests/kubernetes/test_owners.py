@@ -95,16 +95,19 @@ def test_platform_is_no_owner_of_work() -> None:
     """A static pod belongs to itself, a DaemonSet to nobody above it."""
     policy = thing("ClusterPolicy", "cp", "nvidia.com/v1", "")
     daemons = thing("DaemonSet", "exporter", "apps/v1", owner=policy)
+    static = {"requests": {"cpu": "1"}, "meta": {"ownerReferences": [owned_by(thing("Node", "n1", namespace=""))]}}
     found = inventory(
         node(gpu=8),
         pod("e", requests={"cpu": "1"}, meta={"ownerReferences": [owned_by(daemons)]}),
-        pod("static", requests={"cpu": "1"}, meta={"ownerReferences": [owned_by(thing("Node", "n1", namespace=""))]}),
+        pod("static", **static),
+        pod("static-too", **static),
         daemons,
         policy,
     ).nodes[0]
     assert [(t.workload, t.daemon) for t in found.tenants] == [
         ("c/DaemonSet/team/exporter", True),
         ("c/Pod/team/static", True),
+        ("c/Pod/team/static-too", True),
     ]
 
 

@@ -139,7 +139,7 @@ def _pods(
         if not held and reservation_group(kept.record) is None:
             refold(state, kept)
             continue
-        root = state.owners.root(kept.meta)
+        root = state.owners.root(kept.start)
         found.append(msgspec.structs.replace(kept.record, workload=root.id(state.cluster), holdings=held))
         state.roots[found[-1].workload] = root
     groups: dict[str, list[Pod]] = {}

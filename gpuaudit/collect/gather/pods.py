@@ -11,7 +11,7 @@ from gpuaudit.collect.kubernetes_types.pods import LightPod, Pod
 from gpuaudit.collect.objects.fold import FoldedPod, pod_key
 from gpuaudit.collect.objects.holdings import is_gpu_resource
 from gpuaudit.collect.objects.nodes import condition
-from gpuaudit.collect.objects.owners import controller, naming_labels
+from gpuaudit.collect.objects.owners import controller, owner_key, start_of
 from gpuaudit.collect.objects.pods import claim_names, is_ready, pod_record
 from gpuaudit.collect.objects.requests import Amounts, pod_requests
 from gpuaudit.collect.objects.systems import agents_of
@@ -100,8 +100,10 @@ def _is_new(state: Gathered, known: int, version: int) -> bool:
 
 def refold(state: Gathered, kept: KeptPod) -> None:
     """Fold a pod that turned out to hold no GPU: its claims are of other devices."""
-    record = kept.record
+    record, start = kept.record, kept.start
     gone = record.phase in _ENDED
+    key = owner_key(record.namespace, record.name, start.owner)
+    state.seeds.setdefault(key, start)
     state.fold.add(
         FoldedPod(
             namespace=record.namespace,
@@ -110,23 +112,8 @@ def refold(state: Gathered, kept: KeptPod) -> None:
             node=None if gone else record.node,
             cpu_cores=record.requests.get("cpu", 0.0),
             memory_bytes=record.requests.get("memory", 0.0),
-            owner=_owner_key(state, kept.meta),
+            owner=key,
         )
-    )
-
-
-def slim_meta(meta: Identity) -> Identity:
-    """Return only what tells a pod's root owner."""
-    owner = controller(meta)
-    keys = objects().owners.template_hash
-    labels = {key: value for key, value in (meta.labels or {}).items() if key in keys}
-    return Identity(
-        name=meta.name,
-        namespace=meta.namespace,
-        uid=meta.uid,
-        creation_timestamp=meta.creation_timestamp,
-        labels=labels | dict(naming_labels(meta.labels)),
-        owner_references=[owner] if owner else None,
     )
 
 
@@ -152,7 +139,7 @@ def _keep(state: Gathered, pod: Pod, requests: Amounts, version: int) -> None:
     state.pods[(record.namespace, record.name)] = KeptPod(
         version=version,
         record=record,
-        meta=slim_meta(pod.metadata),
+        start=start_of(pod.metadata),
         templates=claim_names(pod).templates,
         message=message[: objects().limits.message_chars],
     )
@@ -186,10 +173,9 @@ def _matters(state: Gathered, node: str | None) -> bool:
 
 def _owner_key(state: Gathered, meta: Identity) -> str:
     """Return a key that pods of one owner share, and remember what tells their root."""
-    owner = controller(meta)
-    key = (owner.uid or f"{meta.namespace}/{owner.kind}/{owner.name}") if owner else f"{meta.namespace}//{meta.name}"
+    key = owner_key(meta.namespace, meta.name, controller(meta))
     if key not in state.seeds:
-        state.seeds[key] = slim_meta(meta)
+        state.seeds[key] = start_of(meta)
     return key
 
 

@@ -12,7 +12,7 @@ from gpuaudit.collect.decode import Kind
 from gpuaudit.collect.kubernetes_types import Identity, Meta
 from gpuaudit.collect.objects.claims import Piece
 from gpuaudit.collect.objects.fold import Fold
-from gpuaudit.collect.objects.owners import Owners, Root
+from gpuaudit.collect.objects.owners import Owners, Root, Start
 from gpuaudit.collect.objects.systems import SystemFacts
 from gpuaudit.collect.objects.waiting import Queued
 
@@ -24,7 +24,7 @@ class KeptPod(NamedTuple):
 
     version: int
     record: Pod
-    meta: Identity
+    start: Start
     templates: tuple[str, ...]  # of resource claims that were not made yet
     message: str  # why it was not scheduled
 
@@ -117,7 +117,7 @@ class Gathered:
     kept: Kept = field(default_factory=Kept)
     pods: dict[tuple[str, str], KeptPod] = field(default_factory=dict)
     fold: Fold = field(default_factory=Fold)
-    seeds: dict[str, Identity] = field(default_factory=dict)  # owner key of folded pods → what tells their root
+    seeds: dict[str, Start] = field(default_factory=dict)  # owner key of folded pods → what tells their root
     owners: Owners = field(default_factory=Owners)
     roots: dict[str, Root] = field(default_factory=dict)  # workload id → root, filled at the end
     gpu_nodes: set[str] = field(default_factory=set)  # nodes that show any sign of a GPU

@@ -6,7 +6,6 @@ versions; at the end the newest of each pod stays.
 
 from array import array
 from collections.abc import Iterator, Mapping
-from itertools import groupby
 from typing import NamedTuple
 
 _NOWHERE = -1
@@ -93,14 +92,30 @@ class Fold:
 
     def loads(self) -> Iterator[NodeLoad]:
         """Yield sums by node and owner, node by node; of a settled fold."""
-        nodes, owners = list(self._nodes), list(self._owners)
-        columns = (self._rows[column::_COLUMNS] for column in (_NODE, _OWNER, _MILLICORES, _BYTES))
-        placed = sorted(row for row in zip(*columns, strict=True) if row[0] != _NOWHERE)
-        for (node, owner), rows in groupby(placed, key=_whose):
-            pods, millicores, size = 0, 0, 0
-            for _, _, one, other in rows:
-                pods, millicores, size = pods + 1, millicores + one, size + other
-            yield NodeLoad(nodes[node], owners[owner], pods, millicores / 1000, size)
+        owners = list(self._owners)
+        first, following = self._by_node()
+        for name, node in self._nodes.items():
+            sums: dict[int, list[int]] = {}
+            row = first[node]
+            while row != _NOWHERE:
+                start = row * _COLUMNS
+                owner, millicores, size = self._rows[start + _OWNER : start + _COLUMNS]
+                found = sums.setdefault(owner, [0, 0, 0])
+                found[0] += 1
+                found[1] += millicores
+                found[2] += size
+                row = following[row]
+            for owner, (pods, millicores, size) in sums.items():
+                yield NodeLoad(name, owners[owner], pods, millicores / 1000, size)
+
+    def _by_node(self) -> tuple["array[int]", "array[int]"]:
+        """Return the first row of each node, and of each row the next of its node: a list without objects."""
+        first = array("i", [_NOWHERE]) * len(self._nodes)
+        following = array("i", [_NOWHERE]) * len(self)
+        for row, node in enumerate(self._rows[_NODE::_COLUMNS]):
+            if node != _NOWHERE:
+                following[row], first[node] = first[node], row
+        return first, following
 
     def __len__(self) -> int:
         return len(self._rows) // _COLUMNS
@@ -112,7 +127,3 @@ class Fold:
 def pod_key(namespace: str, name: str) -> int:
     """Return what a pod is known by in a fold."""
     return hash((namespace, name))
-
-
-def _whose(row: tuple[int, ...]) -> tuple[int, int]:
-    return row[0], row[1]

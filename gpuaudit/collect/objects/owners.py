@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from datetime import datetime
+from sys import intern
 from typing import NamedTuple
 
 from gpuaudit.cluster.snapshot import workload_id
@@ -43,6 +44,17 @@ class Link(NamedTuple):
     labels: Mapping[str, str]
 
 
+class Start(NamedTuple):
+    """A pod as far as it tells its root: names of its own only where it may be that itself."""
+
+    namespace: str
+    name: str
+    uid: str
+    created: datetime | None
+    owner: OwnerReference | None
+    labels: Mapping[str, str]
+
+
 class Owners:
     """All objects that may own pods, by UID."""
 
@@ -56,17 +68,16 @@ class Owners:
         if meta.uid:
             self._roots.clear()
             self._links[meta.uid] = Link(
-                group, kind, meta.namespace, meta.name, controller(meta), naming_labels(meta.labels)
+                group, kind, intern(meta.namespace), meta.name, _slim(controller(meta)), naming_labels(meta.labels)
             )
 
-    def root(self, meta: Identity) -> Root:
+    def root(self, pod: Start) -> Root:
         """Return the root owner of a pod: itself if nothing owns it."""
-        above = controller(meta)
+        above = pod.owner
         known = self._roots.get(above.uid) if above else None
         if known is not None:
             return known
-        start = Link("", "Pod", meta.namespace, meta.name, above, meta.labels or {})
-        root = self._climb(start, meta.uid, meta.creation_timestamp)
+        root = self._climb(Link("", "Pod", pod.namespace, pod.name, above, pod.labels), pod.uid, pod.created)
         if above and root.listed and above.uid in self._links:
             self._roots[above.uid] = root
         return root
@@ -103,6 +114,36 @@ class Owners:
             here, here_uid = known, above.uid
         pinned = here.owner is not None and here.owner.kind == "Node"
         return Root(here.group, here.kind, here.namespace, here.name, uid=here_uid, pinned=pinned)
+
+
+def start_of(meta: Identity) -> Start:
+    """Return what tells a pod's root. Pods of a workload are many, so words that all share are one."""
+    rules, owner = objects().owners, _slim(controller(meta))
+    labels = {label: meta.labels[label] for label in rules.template_hash if label in meta.labels} if meta.labels else {}
+    labels |= naming_labels(meta.labels)
+    alone = owner is None or owner.kind in rules.stop_kinds
+    return Start(
+        namespace=intern(meta.namespace),
+        name=meta.name if alone else "",
+        uid=meta.uid if alone else "",
+        created=meta.creation_timestamp,
+        owner=owner,
+        labels=labels or _NO_LABELS,
+    )
+
+
+def owner_key(namespace: str, name: str, owner: OwnerReference | None) -> str:
+    """Return what pods of one owner have in common; the pod itself where nothing owns it, or its node does."""
+    if owner is None or owner.kind in objects().owners.stop_kinds:
+        return f"{namespace}//{name}"
+    return owner.uid or f"{namespace}/{owner.kind}/{owner.name}"
+
+
+def _slim(owner: OwnerReference | None) -> OwnerReference | None:
+    """Have the words of a reference that many others share once in memory."""
+    if owner is not None:
+        owner.kind, owner.api_version = intern(owner.kind), intern(owner.api_version)
+    return owner
 
 
 def controller(meta: Identity) -> OwnerReference | None:
