@@ -1,8 +1,9 @@
 """A generated cluster served from memory over HTTP: as many GPU nodes and pods as asked for, as an API server answers.
 
-Run as a module it prints its address and serves until it is killed: python -m bench._cluster NODES PODS GPU_PODS RATE
-ANEW (bytes a second over all connections; 0 = as fast as memory and loopback go; ANEW 1 = objects lie in memory, and
-lists are written as JSON for each request, as an API server does; 0 = the lists' bytes lie there).
+Run as a module it prints its address and serves until it is killed: python -m bench._cluster NODES PODS GPU_PODS EACH
+RATE ANEW (EACH = pods of a Deployment; RATE = bytes a second over all connections, 0 = as fast as memory and loopback
+go; ANEW 1 = objects lie in memory, and lists are written as JSON for each request, as an API server does; 0 = the
+lists' bytes lie there).
 """
 
 import json
@@ -32,13 +33,13 @@ PATHS = (
 class Pages:
     """All lists, cut into pages: as bytes, or as objects that become bytes when they are asked for."""
 
-    def __init__(self, nodes: int, pods: int, gpu_pods: int, *, anew: bool) -> None:
+    def __init__(self, nodes: int, pods: int, gpu_pods: int, each: int, *, anew: bool) -> None:
         self._anew = anew
-        kinds = [(i, i < gpu_pods) for i in range(pods)]
-        groups = sorted({(i // 10, gpu) for i, gpu in kinds})
+        kinds = [(i, i // each, i < gpu_pods) for i in range(pods)]
+        groups = sorted({(group, gpu) for _, group, gpu in kinds})
         self._lists = {
             "/api/v1/nodes": self._cut("NodeList", [node(i) for i in range(nodes)]),
-            "/api/v1/pods": self._cut("PodList", (pod(i, nodes, gpu) for i, gpu in kinds)),
+            "/api/v1/pods": self._cut("PodList", (pod(i, group, nodes, gpu) for i, group, gpu in kinds)),
             "/api/v1/namespaces": self._cut(
                 "NamespaceList",
                 [{"metadata": meta(f"team-{i}")} for i in range(60)] + [{"metadata": meta("kube-system")}],
@@ -46,7 +47,7 @@ class Pages:
             "/apis/apps/v1/replicasets": self._cut(
                 "PartialObjectMetadataList", [replica_set(*group) for group in groups]
             ),
-            "/apis/apps/v1/deployments": self._cut("DeploymentList", (deployment(*group) for group in groups)),
+            "/apis/apps/v1/deployments": self._cut("DeploymentList", (deployment(*group, each) for group in groups)),
         }
         resources = {"": ["nodes", "pods", "namespaces"], "apps": ["replicasets", "deployments"]}
         self._discovery = {
@@ -141,8 +142,8 @@ def serve(pages: Pages, rate: float) -> ThreadingHTTPServer:
 
 def main() -> None:
     """Serve until killed."""
-    nodes, pods, gpu_pods = map(int, sys.argv[1:4])
-    server = serve(Pages(nodes, pods, gpu_pods, anew=sys.argv[5] == "1"), float(sys.argv[4]))
+    nodes, pods, gpu_pods, each = map(int, sys.argv[1:5])
+    server = serve(Pages(nodes, pods, gpu_pods, each, anew=sys.argv[6] == "1"), float(sys.argv[5]))
     print(f"http://127.0.0.1:{server.server_port}", flush=True)
     server.serve_forever()
 

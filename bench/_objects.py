@@ -86,9 +86,8 @@ def meta(name: str, namespace: str = "", **rest: Any) -> Tree:
     return found | ({"namespace": namespace} if namespace else {}) | rest
 
 
-def pod(index: int, nodes: int, gpu: bool) -> Tree:
-    """Return a running pod of a Deployment with ten pods; all are on GPU nodes, some hold a GPU."""
-    group = index // 10
+def pod(index: int, group: int, nodes: int, gpu: bool) -> Tree:
+    """Return a running pod of a group's Deployment; all are on GPU nodes, some hold a GPU."""
     namespace = f"team-{group % 60}"
     name = f"{'train' if gpu else 'web'}-{group}-7f9c6d5b8-{index:05x}"
     resources = {"requests": {"cpu": "500m", "memory": "1Gi"}, "limits": {"memory": "1Gi"}}
@@ -167,7 +166,7 @@ def node_name(index: int) -> str:
 
 
 def replica_set(group: int, gpu: bool) -> Tree:
-    """Return the ReplicaSet of ten pods; only its metadata is asked for."""
+    """Return the ReplicaSet of a group's pods; only its metadata is asked for."""
     name = f"{'train' if gpu else 'web'}-{group}"
     owner = {
         "apiVersion": "apps/v1",
@@ -182,13 +181,13 @@ def replica_set(group: int, gpu: bool) -> Tree:
     }
 
 
-def deployment(group: int, gpu: bool) -> Tree:
+def deployment(group: int, gpu: bool, replicas: int) -> Tree:
     """Return the Deployment above it."""
-    template = {"metadata": {"labels": {"app": f"web-{group}"}}, "spec": pod(group * 10, 1, gpu)["spec"]}
+    template = {"metadata": {"labels": {"app": f"web-{group}"}}, "spec": pod(0, group, 1, gpu)["spec"]}
     name = f"{'train' if gpu else 'web'}-{group}"
     return {
         "metadata": meta(name, f"team-{group % 60}", managedFields=managed("kubectl"))
         | {"uid": f"deployment-{gpu}-{group}"},
-        "spec": {"replicas": 10, "template": template},
-        "status": {"replicas": 10, "readyReplicas": 10},
+        "spec": {"replicas": replicas, "template": template},
+        "status": {"replicas": replicas, "readyReplicas": replicas},
     }

@@ -10,65 +10,88 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from bench._memory import peak_mb
 
 TITLE = "Reading a large cluster"
-NOTE = """Fetching follows the same pages, with the same HTTP library, and throws them away; × fetch is the median of
-rounds of one and the other. An API server holds objects and writes each list when it is asked for: the first row. Its
-own developers measured 86 MB of JSON a second on a connection (a million pods of 16 KB in 190 s, HTTP/1.1 with gzip;
-kubernetes/kubernetes#141378): the second row. In the others the lists lie ready as bytes, which no API server has;
-then there is little or nothing to wait for, and what is left is decoding and making records of 14,000 pods. Memory:
-1,400 pods are three pages, so none wait; from 14,000 pods on, what grows is which workloads stand on which GPU node,
-about 0.3 KB for a pod without GPU."""
+NOTE = """Fetching follows the same pages, with the same HTTP library, and throws them away; parsed: these went through
+`json.loads` before. × fetch is the median of rounds of all three. An API server holds objects and writes each list when
+it is asked for: the first row. Its own developers measured 86 MB of JSON a second on a connection (a million pods of
+16 KB in 190 s, HTTP/1.1 with gzip; kubernetes/kubernetes#141378): the second row. In the others the lists lie ready as
+bytes, which no API server has; from memory to memory there is nothing to wait for, and what is left is decoding 102 MB
+and making records of 14,000 pods. Memory: a pod without GPU costs about 0.1 KB, a workload with pods on GPU nodes 2 KB;
+the last row has the pods of the one before it and the workloads of the one before that."""
 NODES = 1300
 ROUNDS = 9
 GIGABIT = 125e6  # bytes a second: what a common link carries at most
 API_SERVER = 86e6  # bytes of JSON a second, see NOTE
-CASES = (  # what is shown, pods, of them with a GPU, bytes a second, whether lists are written for each request
-    ("time, lists written when asked for", 14_000, 5_200, 0.0, True),
-    ("time, lists ready, an API server's pace", 14_000, 5_200, API_SERVER, False),
-    ("time, lists ready, over 1 Gbit/s", 14_000, 5_200, GIGABIT, False),
-    ("time, lists ready, memory to memory", 14_000, 5_200, 0.0, False),
-    ("memory", 1_400, 700, 0.0, False),
-    ("memory", 14_000, 700, 0.0, False),
-    ("memory", 56_000, 700, 0.0, False),
+
+
+class Case(NamedTuple):
+    """What is shown, and on which cluster."""
+
+    shown: str
+    pods: int
+    gpu_pods: int
+    each: int = 10  # pods of a Deployment
+    rate: float = 0.0  # bytes a second; 0 = as fast as it goes
+    anew: bool = False  # whether lists are written for each request
+
+
+class Round(NamedTuple):
+    """What the processes measured that ran one after the other."""
+
+    fetch: dict[str, Any]
+    parse: dict[str, Any]
+    collect: dict[str, Any]
+
+
+CASES = (
+    Case("time, lists written when asked for", 14_000, 5_200, anew=True),
+    Case("time, lists ready, an API server's pace", 14_000, 5_200, rate=API_SERVER),
+    Case("time, lists ready, over 1 Gbit/s", 14_000, 5_200, rate=GIGABIT),
+    Case("time, lists ready, memory to memory", 14_000, 5_200),
+    Case("memory", 1_400, 700),
+    Case("memory", 14_000, 700),
+    Case("memory", 56_000, 700),
+    Case("memory, no more workloads", 56_000, 700, each=40),
 )
 
 
 def run() -> list[dict[str, object]]:
     """Return a row per case: medians of rounds (of the ratio too: both of a round see the same machine), peaks."""
     rows = []
-    for shown, pods, gpu_pods, rate, anew in CASES:
-        with _server(pods, gpu_pods, rate, anew=anew) as url:
-            rounds = [(_child("fetch", url), _child("collect", url)) for _ in range(ROUNDS if "time" in shown else 2)]
-        assert all(one["requests"] == other["requests"] for one, other in rounds)
-        fetched = statistics.median(one["seconds"] for one, _ in rounds)
-        collected = statistics.median(one["seconds"] for _, one in rounds)
+    for case in CASES:
+        with _server(case) as url:
+            times = ROUNDS if case.shown.startswith("time") else 2
+            rounds = [Round(*(_child(what, url) for what in Round._fields)) for _ in range(times)]
+        assert all(one.fetch["requests"] == one.collect["requests"] for one in rounds)
         rows.append(
             {
-                "case": shown,
+                "case": case.shown,
                 "GPU nodes": NODES,
-                "pods": pods,
-                "requests": rounds[0][0]["requests"],
-                "MB": rounds[0][0]["bytes"] / 1e6,
-                "fetch s": fetched,
-                "collect s": collected,
-                "× fetch": statistics.median(other["seconds"] / one["seconds"] for one, other in rounds),
-                "collect CPU s": statistics.median(one["cpu"] for _, one in rounds),
-                "peak MB": max(one["peak_mb"] for _, one in rounds),
+                "pods": case.pods,
+                "workloads": case.pods // case.each,
+                "requests": rounds[0].fetch["requests"],
+                "MB": rounds[0].fetch["bytes"] / 1e6,
+                "fetch s": statistics.median(one.fetch["seconds"] for one in rounds),
+                "parsed s": statistics.median(one.parse["seconds"] for one in rounds),
+                "collect s": statistics.median(one.collect["seconds"] for one in rounds),
+                "× fetch": statistics.median(one.collect["seconds"] / one.fetch["seconds"] for one in rounds),
+                "collect CPU s": statistics.median(one.collect["cpu"] for one in rounds),
+                "peak MB": max(one.collect["peak_mb"] for one in rounds),
             }
         )
     return rows
 
 
 @contextmanager
-def _server(pods: int, gpu_pods: int, rate: float, *, anew: bool) -> Iterator[str]:
-    numbers = (NODES, pods, gpu_pods, rate, int(anew))
+def _server(case: Case) -> Iterator[str]:
+    numbers = (NODES, case.pods, case.gpu_pods, case.each, case.rate, int(case.anew))
     command = [sys.executable, "-m", "bench._cluster", *map(str, numbers)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
@@ -85,7 +108,12 @@ def _child(what: str, url: str) -> dict[str, Any]:
     return json.loads(done.stdout)
 
 
-def _fetch(url: str) -> dict[str, float]:
+def _parse(url: str) -> dict[str, float]:
+    """Fetch, and parse each page with the standard library: what a reader pays who makes nothing of it."""
+    return _fetch(url, json.loads)
+
+
+def _fetch(url: str, use: Callable[[bytes], object] = len) -> dict[str, float]:
     """Follow the pages and throw them away: what any reader has to pay."""
     import urllib3
 
@@ -97,6 +125,7 @@ def _fetch(url: str) -> dict[str, float]:
         token = ""
         while True:
             body = pool.request("GET", f"{url}{path}?limit=500" + (f"&continue={token}" if token else "")).data
+            use(body)
             size, requests = size + len(body), requests + 1
             more = re.search(rb'"continue":"(\d+)"', body[:300])
             if not more:
@@ -127,4 +156,4 @@ def _collect(url: str) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    print(json.dumps({"fetch": _fetch, "collect": _collect}[sys.argv[1]](sys.argv[2])))
+    print(json.dumps({"fetch": _fetch, "parse": _parse, "collect": _collect}[sys.argv[1]](sys.argv[2])))

@@ -182,10 +182,10 @@ def _with_loads(
         here: dict[str, list[float]] = {}
         shown = name in nodes and bool(nodes[name].cards)
         total = sums.setdefault(name, [0.0, 0.0, 0.0])
-        for _, owner, *amounts in own:
-            _add(total, *amounts)
+        for _, owner, count, cores, size in own:
+            _add(total, count, cores, size)
             if shown and owner in state.seeds:
-                _add(here.setdefault(of_owner(owner), [0.0, 0.0, 0.0]), *amounts)
+                _add(here.setdefault(of_owner(owner), [0.0, 0.0, 0.0]), count, cores, size)
         tenants[name] = _tenants(here, of_owner.roots, same)
     for pod in pods:
         if pod.node and not pod.ended:

@@ -51,11 +51,11 @@ def holdings(pod: Pod, node: Node | None, around: Surroundings) -> tuple[Holding
     fraction = _fraction(pod, node, around)
     if fraction:
         return (fraction,)
-    claimed = _claimed(pod, around)
-    offered = {item.name for item in node.resources} if node else None
+    claimed = _claimed(pod, around) if pod.resource_claims or around.asks else ()
+    offered = {item.name for item in node.resources} if claimed and node else None
     plain = []
     for name, count in sorted(pod.requests.items()):
-        if count and is_gpu_resource(name) and not (claimed and offered is not None and name not in offered):
+        if count and is_gpu_resource(name) and not (offered is not None and name not in offered):
             plain.append(
                 _hami(pod, node, name, count) if _by_hami(pod, node, name) else _device(node, name, count, around)
             )
@@ -82,10 +82,10 @@ def surroundings_of_groups(pods: Iterable[Pod]) -> tuple[dict[str, str], frozens
     reserved: dict[str, str] = {}
     fractional: set[str] = set()
     for pod in pods:
-        group = None if pod.ended else group_of(pod)
-        if not group:
+        reserves = pod.namespace in marks.reservation_namespaces
+        if not (reserves or pod.annotations) or pod.ended or not (group := group_of(pod)):
             continue
-        if pod.namespace in marks.reservation_namespaces:
+        if reserves:
             reserved[group] = pod.annotations.get(marks.reservation_index, "")
         elif any(quantity(pod.annotations.get(key, "")) for key in (marks.fraction, marks.memory_mib)):
             fractional.add(group)

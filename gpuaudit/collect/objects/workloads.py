@@ -1,6 +1,7 @@
 """Workloads: the root owners of GPU pods, and those that would own some if they ran."""
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -120,14 +121,15 @@ def ignored_rules(annotations: Mapping[str, str]) -> tuple[str, ...]:
 
 def engine_of(containers: Iterable[Container]) -> str | None:
     """Return the serving engine that images or command lines show: its key among the systems."""
+    return next((found for one in containers if (found := _engine(one.image, one.args))), None)
+
+
+@lru_cache(maxsize=4096)
+def _engine(image: str, args: tuple[str, ...]) -> str | None:
     serving = [system for system in systems.all_systems() if system.layer == "serving"]
-    for container in containers:
-        words = " ".join(container.args)
-        by_command = next((s.key for s in serving if words and s.matches_command(words)), None)
-        found = by_command or next((s.key for s in serving if s.matches_image(container.image)), None)
-        if found:
-            return found
-    return None
+    words = " ".join(args)
+    by_command = next((s.key for s in serving if words and s.matches_command(words)), None)
+    return by_command or next((s.key for s in serving if s.matches_image(image)), None)
 
 
 def model_of(containers: Iterable[Container]) -> str | None:
