@@ -87,6 +87,8 @@ def _busy(_snapshot: Snapshot, report: schema.Report) -> Told:
         return None, f"it was not measured: {facts.fact('utilization').how}"
     seen = report.coverage.observed_gpu_hours_ratio
     share = f"{percent(seen)} of the GPU-hours were seen" if seen is not None else "how much was seen is not known"
+    if not seen:
+        return f"{percent(part.mean)} at the moment of reading", f"by {METRICS[part.metric or 'mixed']}; no history"
     p95 = f", p95 of hours {percent(part.p95)}" if part.p95 is not None else ""
     return f"{percent(part.mean)} on average{p95}", f"by {METRICS[part.metric or 'mixed']}; {share}"
 

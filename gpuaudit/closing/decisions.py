@@ -85,7 +85,8 @@ def _sizing(snapshot: Snapshot, report: schema.Report) -> tuple[str, str, str]:
     if not report.cluster.gpus and "nodes" not in snapshot.facts:
         return _unread("the GPU nodes", "nodes")
     used, plan = report.utilization, report.plan
-    known = f"{percent(used.mean)} busy while held" if used.mean is not None else "how busy they are was not measured"
+    when = "while held" if report.coverage.observed_gpu_hours_ratio else "at the moment of reading"
+    known = f"{percent(used.mean)} busy {when}" if used.mean is not None else "how busy they are was not measured"
     today = f"{counted(report.cluster.gpus, 'GPU')} on {counted(report.cluster.gpu_nodes, 'node')}, {known}"
     hours = [used.buckets.idle, used.buckets.unallocated]
     every = [*hours, used.buckets.underused, used.buckets.busy, used.buckets.unknown]

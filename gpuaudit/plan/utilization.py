@@ -69,7 +69,7 @@ def _mean(tenures: Sequence[Tenure]) -> float | None:
 
 
 def _p95(snapshot: Snapshot) -> float | None:
-    """95th percentile of the hourly means, each hour weighing its GPU-hours."""
+    """95th percentile of the hourly means, each hour weighing its GPU-hours; a point in time is no hour."""
     import numpy as np
 
     rows = _hourly_with_weights(snapshot)
@@ -85,8 +85,7 @@ def _p95(snapshot: Snapshot) -> float | None:
 def _hourly_with_weights(snapshot: Snapshot) -> "pd.DataFrame":
     devices = snapshot.usage.devices[["cluster", "device", "owner", "gpus", "interval_seconds"]]
     rows = snapshot.usage.hourly.merge(devices, on=["cluster", "device", "owner"], how="left")
-    interval = rows["interval_seconds"].fillna(3600.0)  # a point in time: samples weigh alike
-    return rows.assign(weight=rows["samples"] * interval / 3600 * rows["gpus"])
+    return rows.assign(weight=rows["samples"] * rows["interval_seconds"] / 3600 * rows["gpus"])
 
 
 def _buckets(tenures: Sequence[Tenure], shares: Sequence[NodeShares], bucket: Bucket) -> schema.Buckets:

@@ -90,8 +90,8 @@ class UtilizationPart(Part, frozen=True, kw_only=True):
     """Who holds the GPUs and what they do with them."""
 
     metric: Utilization | None
-    mean: float | None
-    p95: float | None
+    mean: float | None  # of GPU-hours; of points in time where nothing else was measured (no GPU-hours are observed)
+    p95: float | None  # of hours
     by_pool: list[UsageRow]
     by_namespace: list[UsageRow]
     by_owner: list[UsageRow]

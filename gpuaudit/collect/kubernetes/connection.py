@@ -175,7 +175,8 @@ def _known_contexts(kubeconfig: Path | None) -> tuple[list[dict[str, Any]], dict
         if kubeconfig is None and not _has_kubeconfig():
             raise UserError(
                 "nothing to read: there is no kubeconfig",
-                hint="set KUBECONFIG or --kubeconfig, audit files with --input PATH, or try: gpuaudit demo",
+                hint="set KUBECONFIG or --kubeconfig, audit files with --input PATH or this host's GPUs with --nvml, "
+                "or try: gpuaudit demo",
             ) from error
         told = _line(error) if isinstance(error, config.ConfigException) else "it is not YAML of contexts and clusters"
         raise UserError(f"the kubeconfig cannot be used: {told}", hint="check it with: kubectl config view") from error

@@ -52,13 +52,17 @@ def _cells(values: list[float], room: int) -> list[int]:
 
 
 def _holders(canvas: Canvas, report: schema.Report) -> None:
-    """Mean utilization of what is held, beside the field's yardstick."""
+    """Mean utilization of what is held, beside the field's yardstick, which is about weeks and not about a moment."""
     mean = report.utilization.mean
-    if mean is not None:
+    if mean is None:
+        return
+    if report.coverage.observed_gpu_hours_ratio:
         p95 = report.utilization.p95
         text = f"mean {percent(mean)} while held" + (f", p95 of hours {percent(p95)}" if p95 is not None else "")
         yardstick = ["yardstick: below 50 % look closer"] if canvas.width >= NARROW else []
         canvas.parts([f"  {'Utilization':<{LABEL}}"], [text, *yardstick], separator="   ")
+    else:
+        canvas.line(f"  {'Utilization':<{LABEL}}", f"{percent(mean)} at the moment of reading; before it, unknown")
 
 
 def _waiting(canvas: Canvas, demand: schema.Demand) -> None:

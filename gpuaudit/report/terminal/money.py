@@ -66,13 +66,15 @@ def _removable(report: schema.Report) -> Block:
 
 def _later(report: schema.Report) -> Block:
     plan = report.plan
-    due = sum(row.usd_monthly for row in plan.at_renewal)
+    unbilled = plan.savings_monthly.booked is None and not plan.at_renewal
+    due = None if unbilled else sum(row.usd_monthly for row in plan.at_renewal)
     dates = sorted({row.date for row in plan.at_renewal if row.date})
     notes = []
     if plan.at_renewal:
         count = sum(row.nodes for row in plan.at_renewal)
         notes.append(f"{plural(round(count, 2), 'node')}, " + (f"from {dates[0]}" if dates else "date not known"))
-    notes.append(f"CAPACITY  {plural(round(plan.capacity_gpus, 2), 'GPU')}, $0")
+    unseen = report.cluster.nodes is None and not plan.capacity_gpus
+    notes.append("CAPACITY  unknown" if unseen else f"CAPACITY  {plural(round(plan.capacity_gpus, 2), 'GPU')}, $0")
     return "AT RENEWAL", _monthly(due), notes
 
 
