@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gpuaudit.cluster.node_facts import (
+    ActivityFacts,
     FabricFacts,
     GpuFacts,
     HostFacts,
@@ -22,6 +23,7 @@ from gpuaudit.cluster.node_facts import (
     PortFacts,
     PowerFacts,
     ProcessFacts,
+    Samples,
 )
 from gpuaudit.cluster.nodes import Card, Interface, MigDevice, Node
 from gpuaudit.cluster.usage import UNKNOWN_OWNER
@@ -198,6 +200,54 @@ def test_a_point_in_time_does_not_stand_beside_metrics(tmp_path):
     devices = collect(tmp_path).usage.devices.set_index("device")
     assert devices.loc["GPU-a-0", "source"] != "node facts"
     assert devices.loc["GPU-a-1", "source"] == "node facts"
+
+
+def test_the_chips_own_counters_stand_above_gpu_utilization(tmp_path):
+    counters = ActivityFacts(seconds=1.0, sm_active=0.0075, tensor_active=0.0, dram_active=0.25)
+    one_sm = gpu(0, uuid="GPU-a-0", utilization=1.0, activity=counters)
+    bursts = gpu(1, uuid="GPU-a-1", utilization=0.0, samples={"gpu": Samples(count=50, seconds=9.8, mean=0.5, max=1)})
+    write(tmp_path, nodes=listed(node("a", gpus=2)), facts=render_json(host("a", one_sm, bursts)))
+    usage = collect(tmp_path).usage
+    devices, hourly = usage.devices.set_index("device"), usage.hourly.set_index("device")
+    assert devices["metric"].to_dict() == {"GPU-a-0": "sm_active", "GPU-a-1": "gpu_util"}
+    assert devices["util_p95"].to_dict() == {"GPU-a-0": pytest.approx(0.0075), "GPU-a-1": 0.5}
+    assert (hourly.loc["GPU-a-0", "gpu_util_mean"], hourly.loc["GPU-a-0", "dram_max"]) == (1.0, 0.25)
+    assert hourly.loc["GPU-a-0", "tensor_mean"] == 0
+    assert hourly.loc["GPU-a-1", ["tensor_mean", "dram_mean"]].isna().all()
+
+
+def test_a_mig_device_is_as_busy_as_the_counters_of_its_gpu_instance(tmp_path):
+    counters = ActivityFacts(seconds=1.0, sm_active=0.625)
+    cut = (
+        InstanceFacts(gpu_instance_id=1, compute_instance_id=0, profile="3g.40gb", activity=counters),
+        InstanceFacts(gpu_instance_id=2, compute_instance_id=0, profile="3g.40gb", memory_used_mib=500.0),
+    )
+    facts = host("a", gpu(0, uuid="GPU-a-0", mig_current=True, utilization=None, instances=cut))
+    write(tmp_path, nodes=listed(node("a", gpus=1)), facts=render_json(facts))
+    devices = collect(tmp_path).usage.devices.set_index("device")
+    assert devices["metric"].to_dict() == {"GPU-a-0/1": "sm_active", "GPU-a-0/2": ""}
+    assert devices.loc["GPU-a-0/1", "util_p95"] == 0.625
+    assert devices.loc["GPU-a-0/1", "gpus"] == pytest.approx(3 / 7)
+
+
+def test_a_moment_is_no_percentile_of_hours(tmp_path):
+    facts = host("a", gpu(0, uuid="GPU-a-0", utilization=0.3))
+    write(tmp_path, nodes=listed(node("a", gpus=1)), facts=render_json(facts))
+    command = [sys.executable, "-m", "gpuaudit", "scan", "--input", str(tmp_path)]
+    done = subprocess.run([*command, "-o", "json"], capture_output=True, text=True, check=True)
+    told = json.loads(done.stdout)["utilization"]
+    assert (told["mean"], told["p95"]) == (0.3, None)
+    screen = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert "30 % at the moment of reading; before it, unknown" in screen
+    assert "yardstick" not in screen
+
+
+def test_what_a_newer_probe_adds_is_left_out(tmp_path):
+    tree = json.loads(render_json(host("a", gpu(mig_current=False))))
+    tree |= {"tool_version": "99", "news": {"of": "tomorrow"}}
+    tree["gpus"][0] |= {"quantum_state": [1]}
+    (read,) = read_documents(json.dumps(tree).encode(), name="x").facts
+    assert read == msgspec.structs.replace(host("a", gpu(mig_current=False)), tool_version="99")
 
 
 def test_a_log_of_documents_is_read_and_its_noise_named(tmp_path):

@@ -69,6 +69,78 @@ def test_eight_a100_with_mixed_mig(libraries: dict[str, Path], tmp_path: Path) -
     assert gpus[3]["clocks"]["limited_by"] == ["GpuIdle"]
 
 
+def test_the_chips_own_counters_tell_how_much_of_it_works(
+    libraries: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = tmp_path / "left"
+    monkeypatch.setenv("NVML_SAMPLES_LEFT", str(left))
+    (gpu,) = node(libraries, tmp_path, scenarios.h100_at_work())["gpus"]
+    activity = gpu["activity"]
+    assert 1 <= activity.pop("seconds") < 5
+    assert activity == {
+        "gr_engine_active": 1.0,
+        "sm_active": 0.0075,
+        "sm_occupancy": 0.0009,
+        "tensor_active": 0.0,
+        "dram_active": 0.015,
+        "pcie_tx_mib_per_second": 3.25,
+        "pcie_rx_mib_per_second": 2.5,
+        "nvlink_tx_mib_per_second": None,  # no number
+        "nvlink_rx_mib_per_second": None,  # not supported
+    }
+    assert "activity" not in gpu["unknown"]
+    assert left.read_text() == "0"
+    drawn = node(libraries, tmp_path, scenarios.h100_at_work(), "-o", "terminal")
+    assert "busy 100 % · SMs 0.8 %" in " ".join(drawn.split())
+
+
+def test_the_counters_of_each_gpu_instance(
+    libraries: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = tmp_path / "left"
+    monkeypatch.setenv("NVML_SAMPLES_LEFT", str(left))
+    (gpu,) = node(libraries, tmp_path, scenarios.h100_mig_at_work())["gpus"]
+    first, second = gpu["instances"]
+    assert (first["profile"], first["activity"]["sm_active"], first["activity"]["tensor_active"]) == (
+        "3g.40gb",
+        0.625,
+        0.125,
+    )
+    assert first["activity"]["dram_active"] is None  # 250 % can be no share
+    assert (second["profile"], second["activity"], gpu["activity"]) == ("2g.20gb", None, None)
+    assert gpu["unknown"]["activity"] == "no permission"
+    assert left.read_text() == "0"
+
+
+@pytest.mark.parametrize("driver", ["new", "old"])
+def test_a_gpu_without_counters_says_so_and_nobody_waits(
+    libraries: dict[str, Path], tmp_path: Path, driver: str
+) -> None:
+    (gpu,) = node(libraries, tmp_path, scenarios.h100_mig_off(), driver=driver)["gpus"]
+    assert gpu["activity"] is None
+    assert gpu["unknown"]["activity"] == {"new": "not supported", "old": "function not in this driver"}[driver]
+
+
+def test_a_young_process_is_not_charged_for_what_ran_before_it(libraries: dict[str, Path], tmp_path: Path) -> None:
+    with subprocess.Popen(["sleep", "60"]) as young:
+        scenario = scenarios.h100_mig_off() + (
+            f"gpu0.process0 {young.pid} 4000\ngpu0.process1 {os.getpid()} 500\n"
+            f"gpu0.busy0 {young.pid} 66 6\ngpu0.busy1 {os.getpid()} 20 6\n"
+        )
+        (gpu,) = node(libraries, tmp_path, scenario)["gpus"]
+        young.kill()
+    told = {one["pid"]: one["sm_utilization"] for one in gpu["processes"]}
+    assert told[young.pid] is None
+    assert told[os.getpid()] in (0.2, None)  # None where the tests themselves are younger than the driver's samples
+    assert "processes.sm_utilization" not in gpu["unknown"]
+
+
+def test_that_no_process_computed_is_an_answer(libraries: dict[str, Path], tmp_path: Path) -> None:
+    (gpu,) = node(libraries, tmp_path, scenarios.h100_mig_off() + "gpu0.process0 4242 4000\n")["gpus"]
+    assert gpu["processes"][0]["sm_utilization"] is None
+    assert "processes.sm_utilization" not in gpu["unknown"]
+
+
 def test_serials_only_when_asked_for(libraries: dict[str, Path], tmp_path: Path) -> None:
     assert node(libraries, tmp_path, scenarios.h100_mig_off(), "--serials")["gpus"][0]["serial"]
 

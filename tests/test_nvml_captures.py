@@ -9,8 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from gpuaudit.cluster.node_facts import GpuFacts
+from gpuaudit.cluster.usage import UNKNOWN_OWNER
 from gpuaudit.collect.inputs.node_documents import read_documents
 from gpuaudit.collect.inputs.nvidia_smi_xml import read_xml
+from gpuaudit.collect.joining.process_shares import shares
+from gpuaudit.knowledge import gpus, mig
 from tests.nvml import scenarios
 from tests.nvml.library import playing
 from tests.nvml.record import replaced, without_names, without_tags
@@ -22,23 +26,134 @@ NOW = datetime(2026, 11, 20, tzinfo=UTC)
 REAL = "GPU-1b4c2d3e-1111-2222-3333-444455556666"
 
 
-@pytest.mark.parametrize("folder", MACHINES or [None], ids=lambda folder: folder.name if folder else "none recorded")
-def test_a_recorded_machine_tells_the_same_twice(folder: Path | None) -> None:
-    if folder is None:
-        pytest.skip("no real GPU has been recorded yet: python -m tests.nvml.record, on a machine that has one")
-    rest = read_documents((folder / "node.json").read_bytes(), name="x").facts[0]
-    assert rest.driver
-    assert rest.gpus
-    busy = folder / "node-busy.json"
-    if busy.exists():
-        worked = read_documents(busy.read_bytes(), name="x").facts[0].gpus[0]
-        assert worked.utilization is None or worked.utilization > 0.9
-        assert (worked.memory_used_mib or 0) > (rest.gpus[0].memory_used_mib or 0) + 2000
-    xml = folder / "nvidia-smi.xml"
-    if xml.exists():
-        told = read_xml(xml.read_bytes(), host="x", now=NOW)
-        assert [(gpu.uuid, gpu.name, gpu.pci) for gpu in told.gpus] == [(g.uuid, g.name, g.pci) for g in rest.gpus]
-        assert told.driver == rest.driver
+def told(folder: Path, situation: str = "") -> GpuFacts:
+    """What `gpuaudit node` told of the first GPU in a situation (suffix of the file)."""
+    file = folder / f"node{situation}.json"
+    if not file.exists():
+        pytest.skip(f"{folder.name} was not recorded {situation.strip('-')}")
+    return read_documents(file.read_bytes(), name=file.name).facts[0].gpus[0]
+
+
+machines = pytest.mark.parametrize("folder", MACHINES, ids=lambda folder: folder.name)
+
+
+def test_machines_are_recorded() -> None:
+    assert MACHINES
+
+
+@machines
+@pytest.mark.parametrize("situation", ["", "-busy", "-one-sm", "-shared", "-mps"])
+def test_nvidia_smi_tells_the_same(folder: Path, situation: str) -> None:
+    ours = told(folder, situation)
+    smi = read_xml((folder / f"nvidia-smi{situation}.xml").read_bytes(), host="x", now=NOW)
+    theirs = smi.gpus[0]
+    for field in (
+        "uuid",
+        "name",
+        "pci",
+        "vbios",
+        "mig_current",
+        "faults.ecc_enabled",
+        "pcie.width",
+        "power.limit_watts",
+    ):
+        assert of(theirs, field) == of(ours, field) is not None, field
+    assert theirs.memory_total_mib == pytest.approx(ours.memory_total_mib, abs=1)
+    assert theirs.memory_used_mib == pytest.approx(ours.memory_used_mib, abs=2)
+    listed = [(one.pid, one.memory_mib) for one in theirs.processes or ()]
+    assert listed == [(one.pid, one.memory_mib) for one in ours.processes or ()]
+
+
+def of(gpu: GpuFacts, path: str) -> object:
+    value: object = gpu
+    for name in path.split("."):
+        value = getattr(value, name)
+    return value
+
+
+@machines
+def test_the_driver_offers_the_profiles_of_our_tables_though_mig_is_off(folder: Path) -> None:
+    gpu = told(folder)
+    assert gpu.mig_current is False
+    model = gpus.identify(gpu.name or "")
+    grid = None if model is None else mig.for_model(model)
+    assert grid is not None
+    offered = {
+        row.name: (row.profile_id, row.slices, row.memory_mib, row.multiprocessors, row.instances, row.placements)
+        for row in gpu.profiles
+    }
+    assert offered == {
+        row.name: (
+            row.gi_profile_id,
+            row.g,
+            row.memory_mib,
+            row.sm,
+            row.max_instances,
+            tuple((start, row.size) for start in row.starts),
+        )
+        for row in grid.profiles
+    }
+
+
+@machines
+def test_at_rest_nothing_works(folder: Path) -> None:
+    gpu = told(folder)
+    assert (gpu.utilization, gpu.processes, gpu.activity and gpu.activity.sm_active) == (0.0, (), 0.0)
+    assert gpu.clocks.limited_by == ("GpuIdle",)
+
+
+@machines
+def test_a_busy_gpu_is_told_as_busy_by_all(folder: Path) -> None:
+    gpu = told(folder, "-busy")
+    assert gpu.activity is not None
+    assert min(gpu.utilization or 0, gpu.samples["gpu"].mean, gpu.activity.sm_active or 0) > 0.95
+    assert [one.sm_utilization for one in gpu.processes or ()] == [1.0]
+    assert (gpu.memory_used_mib or 0) > 2000
+
+
+@machines
+def test_one_sm_at_work_is_100_percent_utilization_and_one_132nd_of_the_chip(folder: Path) -> None:
+    gpu = told(folder, "-one-sm")
+    assert gpu.activity is not None
+    assert gpu.utilization == 1.0
+    assert gpu.activity.gr_engine_active == pytest.approx(1, abs=0.01)
+    assert gpu.activity.sm_active == pytest.approx(1 / 132, rel=0.01)
+
+
+@machines
+def test_a_shared_gpu_belongs_to_the_one_that_works(folder: Path) -> None:
+    """One process works half of the time, another holds more memory and does nothing."""
+    gpu = told(folder, "-shared")
+    worker, holder = gpu.processes or ()
+    assert worker.sm_utilization == pytest.approx(0.5, abs=0.03)
+    assert holder.sm_utilization is None
+    parts = shares(
+        gpu.processes,
+        lambda one: "worker" if one is worker else "holder",
+        utilization=gpu.samples["gpu"].mean,
+        memory_mib=gpu.memory_used_mib,
+    )
+    assert {one.owner: round(one.part, 2) for one in parts}["worker"] == 1.0
+    assert sum(one.memory_mib or 0 for one in parts) == pytest.approx(gpu.memory_used_mib)
+
+
+@machines
+def test_under_mps_sm_time_is_told_of_the_server_and_the_clients_share_by_memory(folder: Path) -> None:
+    gpu = told(folder, "-mps")
+    assert [one.kind for one in gpu.processes or ()] == ["mps", "mps", "compute"]
+    first, second, server = gpu.processes or ()
+    assert server.sm_utilization == pytest.approx(0.5, abs=0.05)
+    assert {first.sm_utilization, second.sm_utilization} == {None}
+    owners = {first.pid: "first", second.pid: "second"}
+    parts = shares(
+        gpu.processes,
+        lambda one: owners.get(one.pid, UNKNOWN_OWNER),
+        utilization=gpu.samples["gpu"].mean,
+        memory_mib=gpu.memory_used_mib,
+    )
+    part = {one.owner: one.part for one in parts}
+    assert part["second"] / part["first"] == pytest.approx((second.memory_mib or 0) / (first.memory_mib or 1))
+    assert part[UNKNOWN_OWNER] < 0.02  # the server's own memory
 
 
 def test_identifiers_are_replaced_the_same_one_by_the_same() -> None:

@@ -11,8 +11,15 @@ SCHEMA = "gpuaudit.node/v1"
 PART_SCHEMA = "gpuaudit.node-part/v1"
 
 
-class ProcessFacts(Record, frozen=True, kw_only=True):
-    """A process on a GPU or MIG device. `sm_utilization` 0-1 over the sampling period, memory in MiB."""
+class Told(Record, frozen=True, kw_only=True, forbid_unknown_fields=False):
+    """A record that a probe of another version may have written: what this version does not know is left out."""
+
+
+class ProcessFacts(Told, frozen=True, kw_only=True):
+    """A process on a GPU or MIG device; memory in MiB.
+
+    `sm_utilization` is 0-1 of the last 10 s; None where it computed nothing or nobody tells.
+    """
 
     pid: int
     kind: Literal["compute", "graphics", "mps"] = "compute"
@@ -25,7 +32,7 @@ class ProcessFacts(Record, frozen=True, kw_only=True):
     compute_instance_id: int | None = None
 
 
-class ProfileFacts(Record, frozen=True, kw_only=True):
+class ProfileFacts(Told, frozen=True, kw_only=True):
     """A GPU instance profile as the driver offers it, with the placements that are possible (memory slots)."""
 
     name: str
@@ -38,7 +45,26 @@ class ProfileFacts(Record, frozen=True, kw_only=True):
     placements: tuple[tuple[int, int], ...] = ()  # (start, size)
 
 
-class InstanceFacts(Record, frozen=True, kw_only=True):
+class ActivityFacts(Told, frozen=True, kw_only=True):
+    """What the counters of a GPU or GPU instance saw in some seconds: shares 0-1 of the time, or of the bandwidth.
+
+    `gr_engine_active` = any work at all, `sm_active` = SMs with work, `sm_occupancy` = warps in them, `tensor_active`
+    = tensor cores, `dram_active` = memory bandwidth. Traffic is the GPU's, sent (tx) and received (rx).
+    """
+
+    seconds: float
+    gr_engine_active: float | None = None
+    sm_active: float | None = None
+    sm_occupancy: float | None = None
+    tensor_active: float | None = None
+    dram_active: float | None = None
+    pcie_tx_mib_per_second: float | None = None
+    pcie_rx_mib_per_second: float | None = None
+    nvlink_tx_mib_per_second: float | None = None
+    nvlink_rx_mib_per_second: float | None = None
+
+
+class InstanceFacts(Told, frozen=True, kw_only=True):
     """A MIG device that exists: GPU instance, compute instance, where it sits and what it uses."""
 
     gpu_instance_id: int
@@ -50,9 +76,10 @@ class InstanceFacts(Record, frozen=True, kw_only=True):
     memory_total_mib: float | None = None
     memory_used_mib: float | None = None
     multiprocessors: int | None = None
+    activity: ActivityFacts | None = None  # of its GPU instance
 
 
-class NvlinkFacts(Record, frozen=True, kw_only=True):
+class NvlinkFacts(Told, frozen=True, kw_only=True):
     """One NVLink. Errors are counts since the driver was loaded."""
 
     link: int
@@ -63,7 +90,7 @@ class NvlinkFacts(Record, frozen=True, kw_only=True):
     errors: dict[str, int] = {}
 
 
-class PcieFacts(Record, frozen=True, kw_only=True):
+class PcieFacts(Told, frozen=True, kw_only=True):
     """The PCIe link now and at its best."""
 
     generation: int | None = None
@@ -73,7 +100,7 @@ class PcieFacts(Record, frozen=True, kw_only=True):
     replays: int | None = None
 
 
-class PowerFacts(Record, frozen=True, kw_only=True):
+class PowerFacts(Told, frozen=True, kw_only=True):
     """Power in watts."""
 
     draw_watts: float | None = None
@@ -82,7 +109,7 @@ class PowerFacts(Record, frozen=True, kw_only=True):
     max_limit_watts: float | None = None
 
 
-class ClockFacts(Record, frozen=True, kw_only=True):
+class ClockFacts(Told, frozen=True, kw_only=True):
     """Clocks in MHz and what holds them down now."""
 
     sm_mhz: int | None = None
@@ -92,7 +119,7 @@ class ClockFacts(Record, frozen=True, kw_only=True):
     limited_by: tuple[str, ...] = ()
 
 
-class MemoryFaults(Record, frozen=True, kw_only=True):
+class MemoryFaults(Told, frozen=True, kw_only=True):
     """ECC errors, remapped rows and retired pages."""
 
     ecc_enabled: bool | None = None
@@ -109,8 +136,8 @@ class MemoryFaults(Record, frozen=True, kw_only=True):
     retirement_pending: bool | None = None
 
 
-class Samples(Record, frozen=True, kw_only=True):
-    """A sampling buffer of the driver: how many samples, over how long, and what they say (ratios 0-1 or watts)."""
+class Samples(Told, frozen=True, kw_only=True):
+    """The driver's samples of the last 10 s: how many, over how long, and what they say (ratios 0-1 or watts)."""
 
     count: int
     seconds: float
@@ -118,7 +145,7 @@ class Samples(Record, frozen=True, kw_only=True):
     max: float
 
 
-class GpuFacts(Record, frozen=True, kw_only=True):
+class GpuFacts(Told, frozen=True, kw_only=True):
     """One physical GPU."""
 
     index: int
@@ -136,6 +163,7 @@ class GpuFacts(Record, frozen=True, kw_only=True):
     utilization: float | None = None  # share of time any kernel ran, the driver's last period
     memory_utilization: float | None = None
     samples: dict[str, Samples] = {}  # gpu, memory, power
+    activity: ActivityFacts | None = None  # Hopper and newer; in MIG mode that of its instances
     temperature_celsius: float | None = None
     performance_state: int | None = None
     persistence: bool | None = None
@@ -161,7 +189,7 @@ class GpuFacts(Record, frozen=True, kw_only=True):
     unknown: dict[str, str] = {}  # field → why
 
 
-class EtsFacts(Record, frozen=True, kw_only=True):
+class EtsFacts(Told, frozen=True, kw_only=True):
     """How a port shares its bandwidth (802.1Qaz): by priority its traffic class, by class its percent and algorithm."""
 
     priority_classes: tuple[int, ...] = ()
@@ -169,7 +197,7 @@ class EtsFacts(Record, frozen=True, kw_only=True):
     algorithms: tuple[str, ...] = ()  # strict, ets, cb-shaper, vendor
 
 
-class PortFacts(Record, frozen=True, kw_only=True):
+class PortFacts(Told, frozen=True, kw_only=True):
     """A port of an RDMA device or a network interface. Speeds in Gbit/s."""
 
     device: str
@@ -200,7 +228,7 @@ class PortFacts(Record, frozen=True, kw_only=True):
     unknown: dict[str, str] = {}  # field → why
 
 
-class FabricFacts(Record, frozen=True, kw_only=True):
+class FabricFacts(Told, frozen=True, kw_only=True):
     """The network of a host as sysfs and netlink tell it."""
 
     ports: tuple[PortFacts, ...] = ()
@@ -211,7 +239,7 @@ class FabricFacts(Record, frozen=True, kw_only=True):
     unknown: dict[str, str] = {}
 
 
-class HostFacts(Record, frozen=True, kw_only=True):
+class HostFacts(Told, frozen=True, kw_only=True):
     """The whole document of one host."""
 
     schema: str = SCHEMA
@@ -230,7 +258,7 @@ class HostFacts(Record, frozen=True, kw_only=True):
     notes: tuple[str, ...] = ()
 
 
-class NodePart(Record, frozen=True, kw_only=True):
+class NodePart(Told, frozen=True, kw_only=True):
     """One line of a document that is too long for one: `data` of all parts together is base64 of gzip of it."""
 
     schema: str = PART_SCHEMA

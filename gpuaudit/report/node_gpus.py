@@ -31,6 +31,8 @@ def draw_gpu(canvas: Canvas, gpu: GpuFacts) -> None:
 def _state(gpu: GpuFacts) -> Iterator[str]:
     yield f"memory {_of(gpu.memory_used_mib, gpu.memory_total_mib, 'MiB')}"
     yield "busy unknown" if gpu.utilization is None else f"busy {gpu.utilization:.0%}".replace("%", " %")
+    if gpu.activity is not None and gpu.activity.sm_active is not None:
+        yield f"SMs {_percent(gpu.activity.sm_active)}"
     yield f"power {_of(gpu.power.draw_watts, gpu.power.limit_watts, 'W')}"
     if gpu.temperature_celsius is not None:
         yield f"{gpu.temperature_celsius:.0f} °C"
@@ -100,6 +102,11 @@ def _processes(canvas: Canvas, gpu: GpuFacts) -> None:
         canvas.parts([INDENT], [f"process {process.pid} {process.name or ''}".strip(), used, busy, whose])
     if len(found) > MOST_PROCESSES:
         canvas.line(INDENT, f"and {len(found) - MOST_PROCESSES} more processes")
+
+
+def _percent(share: float) -> str:
+    """Return a share with one decimal where it is small: one SM of 132 is not nothing."""
+    return f"{share:.{0 if share >= 0.1 or not share else 1}%}".replace("%", " %")
 
 
 def _of(part: float | None, whole: float | None, unit: str) -> str:

@@ -1,11 +1,10 @@
-"""Hold memory on GPU 0 and keep it busy for some seconds, by the CUDA driver alone: `python -m tests.nvml.load 20`."""
+"""Hold memory on GPU 0 and work on it for some seconds, by the CUDA driver alone: `python -m tests.nvml.load 20`."""
 
+import argparse
 import ctypes
-import sys
 import time
 
-MEMORY_MIB = 2048
-BLOCKS, THREADS = 1024, 256
+THREADS = 256
 # a kernel that spins until the clock has gone on by 2^28 cycles: about a seventh of a second
 PTX = b"""
 .version 6.0
@@ -27,7 +26,12 @@ again:
 
 
 def main() -> None:
-    seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 10.0
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("seconds", type=float)
+    parser.add_argument("--mib", type=int, default=2048, help="memory to hold")
+    parser.add_argument("--blocks", type=int, default=1024, help="thread blocks: 1 works on one SM alone")
+    parser.add_argument("--share", type=float, default=1.0, help="of the time to work; 0 only holds the memory")
+    chosen = parser.parse_args()
     cuda = ctypes.CDLL("libcuda.so.1")
 
     def call(name: str, *arguments: object) -> None:
@@ -41,13 +45,18 @@ def main() -> None:
     call("cuDeviceGet", ctypes.byref(device), 0)
     call("cuDevicePrimaryCtxRetain", ctypes.byref(context), device)
     call("cuCtxSetCurrent", context)
-    call("cuMemAlloc_v2", ctypes.byref(held), ctypes.c_size_t(MEMORY_MIB << 20))
+    call("cuMemAlloc_v2", ctypes.byref(held), ctypes.c_size_t(chosen.mib << 20))
     call("cuModuleLoadData", ctypes.byref(module), PTX)
     call("cuModuleGetFunction", ctypes.byref(kernel), module, b"spin")
-    end = time.monotonic() + seconds
+    end = time.monotonic() + chosen.seconds
     while time.monotonic() < end:
-        call("cuLaunchKernel", kernel, BLOCKS, 1, 1, THREADS, 1, 1, 0, None, None, None)
-        call("cuCtxSynchronize")
+        begun = time.monotonic()
+        if chosen.share:
+            call("cuLaunchKernel", kernel, chosen.blocks, 1, 1, THREADS, 1, 1, 0, None, None, None)
+            call("cuCtxSynchronize")
+            time.sleep((time.monotonic() - begun) * (1 / chosen.share - 1))
+        else:
+            time.sleep(0.1)
 
 
 if __name__ == "__main__":

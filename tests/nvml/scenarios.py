@@ -112,6 +112,23 @@ def h100_mig_off() -> str:
     return "\n".join([*head(1), "confidential 1", *gpu(0, "NVIDIA H100 80GB HBM3", 81559, **facts), ""])
 
 
+def h100_at_work() -> str:
+    """One H100 as a real one answered (fixtures/captures/nvml), at work on one SM of its 132; MIG is off."""
+    lines = gpu(0, "NVIDIA H100 80GB HBM3", 81559, utilization="100 0", architecture=9, capability="9.0")
+    counters = {1: 100.0, 2: 0.75, 3: 0.09, 5: 0.0, 10: 1.5, 20: 3.25, 21: 2.5, 60: "!3", 61: "nan"}
+    lines += ["gpu0.gpm 1", *(f"gpu0.gpm{number} {value}" for number, value in counters.items())]
+    return "\n".join([*head(1, "580.159.04"), *lines, ""])
+
+
+def h100_mig_at_work() -> str:
+    """One H100 in MIG mode, whose two GPU instances have counters of their own; those of the second are refused."""
+    lines = gpu(0, "NVIDIA H100 80GB HBM3", 81559, mig_mode="1 1", utilization="!3")
+    lines += mig(0, [(1, 9, "3g.40gb", 4, 4), (3, 14, "2g.20gb", 0, 2)])
+    lines += ["gpu0.gpm 1", "gpu0.gi1.gpm2 62.5", "gpu0.gi1.gpm5 12.5", "gpu0.gi1.gpm10 250.0"]
+    lines.append("gpu0.gi3.gpm_sample !4")
+    return "\n".join([*head(1, "580.159.04"), *lines, ""])
+
+
 def lost() -> str:
     """Two GPUs: the first fell off the bus, the second is lost while being asked."""
     second = [

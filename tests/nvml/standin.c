@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <stdarg.h>
+#include <time.h>
 
 typedef unsigned int u32;
 typedef unsigned long long u64;
@@ -185,15 +186,55 @@ int nvmlDeviceGetGraphicsRunningProcesses_v3(handle h, u32 *n, process *p) { ret
 int nvmlDeviceGetMPSComputeRunningProcesses_v3(handle h, u32 *n, process *p) { return processes(h, "mps", n, p); }
 #endif
 typedef struct { u32 pid; u64 time; u32 sm, memory, encoder, decoder; } busy;
+/* gpuN.busyI = `pid sm`, or `pid sm age`: told only to who asks for more than the last age seconds. */
 int nvmlDeviceGetProcessUtilization(handle h, busy *out, u32 *count, u64 since) {
-    char room[48]; int code; u32 n = 0; (void)since;
+    char room[48]; int code; u32 n = 0; u64 now = (u64)time(NULL) * 1000000;
     const char *text = look(&code, "%s.busy0", prefix(h, room));
     if (!text) return code == UNSUPPORTED ? NOT_FOUND : code;
-    for (; text; n++, text = look(&code, "%s.busy%u", prefix(h, room), n))
-        if (out && n < *count) { memset(&out[n], 0, sizeof *out); sscanf(text, "%u %u", &out[n].pid, &out[n].sm); out[n].time = n + 1; }
+    for (u32 i = 1; text; text = look(&code, "%s.busy%u", prefix(h, room), i++)) {
+        busy one = {0, now, 0, 0, 0, 0}; double age = 0;
+        sscanf(text, "%u %u %lf", &one.pid, &one.sm, &age);
+        if (age && since > now - age * 1e6) continue;
+        if (out && n < *count) out[n] = one;
+        n++;
+    }
+    if (!n) return NOT_FOUND;
     int small = !out; *count = n;
     return small ? SMALL : OK;
 }
+
+/* Counters (GPM): gpuN.gpm 1 = there are some; gpuN.gpmID or gpuN.giI.gpmID = the value of a metric, `!R` = its return code.
+ * A sample is the device it was taken of; they are counted, so that one never freed is seen (gpm_samples_left). */
+#ifndef OLD_DRIVER
+typedef struct { handle device; } gpm_sample;
+static int samples_left = 0;
+int nvmlGpmQueryDeviceSupport(handle h, u32 *out) { u64 v; int c = number(h, "gpm", &v); if (!c) out[1] = v; return c; }
+int nvmlGpmSampleAlloc(gpm_sample **out) { *out = calloc(1, sizeof **out); samples_left++; return OK; }
+int nvmlGpmSampleFree(gpm_sample *sample) {
+    free(sample);
+    const char *file = getenv("NVML_SAMPLES_LEFT"); FILE *out;
+    samples_left--;
+    if (file && (out = fopen(file, "w"))) { fprintf(out, "%d", samples_left); fclose(out); }
+    return OK;
+}
+static int gpm_take(handle h, gpm_sample *sample) {
+    char room[48]; int c; look(&c, "%s.gpm_sample", prefix(h, room));
+    sample->device = h;
+    return c == UNSUPPORTED ? OK : c;
+}
+int nvmlGpmSampleGet(handle h, gpm_sample *sample) { return gpm_take(h, sample); }
+int nvmlGpmMigSampleGet(handle h, u32 gi, gpm_sample *sample) { return gpm_take((handle)(100000 + 1000 * ((long)h - 1) + gi), sample); }
+typedef struct { u32 id; int code; double value; struct { char *a, *b, *c; } info; } gpm_metric;
+typedef struct { u32 version, count; gpm_sample *first, *second; gpm_metric metrics[]; } gpm_request;
+int nvmlGpmMetricsGet(gpm_request *request) {
+    for (u32 i = 0; i < request->count; i++) {
+        char room[48]; gpm_metric *one = &request->metrics[i];
+        const char *text = look(&one->code, "%s.gpm%u", prefix(request->second->device, room), one->id);
+        one->value = text ? atof(text) : 0;
+    }
+    return request->first->device == request->second->device ? OK : INVALID;
+}
+#endif
 
 int nvmlDeviceGetNvLinkState(handle h, u32 link, int *active) { char f[32]; u64 v; sprintf(f, "nvlink%u", link); int c = number(h, f, &v); if (!c) *active = v; return c; }
 int nvmlDeviceGetNvLinkVersion(handle h, u32 link, u32 *out) { (void)link; u64 v; int c = number(h, "nvlink_version", &v); if (!c) *out = v; return c; }

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from gpuaudit.cluster.node_facts import GpuFacts, HostFacts, InstanceFacts, ProcessFacts
+from gpuaudit.cluster.node_facts import ActivityFacts, GpuFacts, HostFacts, InstanceFacts, ProcessFacts
 from gpuaudit.cluster.nodes import Card, Node, Span
 from gpuaudit.cluster.usage import (
     DEVICE_VALUES,
@@ -24,6 +24,8 @@ from gpuaudit.collect.metrics.mig_share import share as mig_share
 from gpuaudit.knowledge import mig
 
 METRIC = "gpu_util"
+COUNTERS = "sm_active"  # what the GPU's own counters say, the first of the ladder
+UTILIZATION = ("util_mean", "util_max", "util_p50", "util_p95", "util_p99")
 NAN = float("nan")
 Row = dict[str, Any]
 
@@ -95,20 +97,19 @@ def _rows(node: Node, card: Card, gpu: GpuFacts, pods: Mapping[str, Pod]) -> Ite
         for instance in _first_of_each(gpu.instances):
             yield from _of_instance(node, card, gpu, instance, pods)
         return
-    utilization = gpu.utilization if gpu.utilization is not None and 0 <= gpu.utilization <= 1 else None
+    utilization = _lately(gpu)
     memory, power = gpu.memory_used_mib, gpu.power.draw_watts
-    if utilization is None and memory is None and power is None:
+    if utilization is None and not _counted(gpu.activity) and memory is None and power is None:
         return
     found = shares(gpu.processes, _owner(pods), utilization=utilization, memory_mib=memory)
-    busy = _number(utilization)
     device = {
         "device": _id(node, card),
         "profile": "",
         "gpus": 1.0,
         "metric": "" if utilization is None else METRIC,
-        "util_mean": busy,
-        "gpu_util_mean": busy,
-        **dict.fromkeys(("util_max", "util_p50", "util_p95", "util_p99"), busy),
+        **dict.fromkeys(UTILIZATION, _number(utilization)),
+        "gpu_util_mean": _number(utilization),
+        **_counted(gpu.activity),
         **dict.fromkeys(("power_mean_watts", "power_max_watts", "power_p95_watts"), _number(power)),
     }
     yield from _of_owners(node, card, device, found, pods)
@@ -117,8 +118,9 @@ def _rows(node: Node, card: Card, gpu: GpuFacts, pods: Mapping[str, Pod]) -> Ite
 def _of_instance(
     node: Node, card: Card, gpu: GpuFacts, instance: InstanceFacts, pods: Mapping[str, Pod]
 ) -> Iterator[Row]:
-    """Yield the rows of a MIG device: NVML gives its memory, not how busy it is."""
-    if instance.memory_used_mib is None or instance.gpu_instance_id < 0:
+    """Yield the rows of a MIG device: NVML gives its memory, and how busy it is only by the GPU's own counters."""
+    counted = _counted(instance.activity)
+    if (instance.memory_used_mib is None and not counted) or instance.gpu_instance_id < 0:
         return
     own = [one for one in gpu.processes or () if one.gpu_instance_id == instance.gpu_instance_id]
     found = shares(own, _owner(pods), utilization=None, memory_mib=instance.memory_used_mib)
@@ -128,6 +130,7 @@ def _of_instance(
         "profile": profile,
         "gpus": mig_share(gpu.name or "", profile),
         "metric": "",
+        **counted,
     }
     yield from _of_owners(node, card, device, found, pods)
 
@@ -152,6 +155,26 @@ def _of_owners(node: Node, card: Card, device: Row, found: Sequence[Share], pods
                 **dict.fromkeys(("memory_max_mib", "memory_p99_mib"), _number(one.memory_mib)),
             }
         )
+
+
+def _lately(gpu: GpuFacts) -> float | None:
+    """Return the GPU utilization of the driver's last seconds: its mean, else the newest period of under a second."""
+    samples = gpu.samples.get("gpu")
+    value = gpu.utilization if samples is None else samples.mean
+    return value if value is not None and 0 <= value <= 1 else None
+
+
+def _counted(activity: ActivityFacts | None) -> Row:
+    """Return what the GPU's own counters say; they stand above GPU utilization in the ladder of metrics."""
+    if activity is None or activity.sm_active is None:
+        return {}
+    dram = _number(activity.dram_active)
+    return {
+        "metric": COUNTERS,
+        **dict.fromkeys(UTILIZATION, activity.sm_active),
+        "tensor_mean": _number(activity.tensor_active),
+        **dict.fromkeys(("dram_mean", "dram_max", "dram_p95"), dram),
+    }
 
 
 def _owner(pods: Mapping[str, Pod]) -> Any:

@@ -3,6 +3,9 @@
 from collections.abc import Callable
 from typing import Any
 
+# How far back the driver is asked for its samples, in seconds: it keeps about 14 s of the GPU's utilization
+RECENT_SECONDS = 10.0
+
 
 class Asking:
     """Asks NVML one thing at a time; what it refuses is remembered by field with the driver's own word.

@@ -1,9 +1,10 @@
 """One GPU: who it is, what it does, how it is."""
 
+import time
 from typing import Any
 
 from gpuaudit.cluster.node_facts import ClockFacts, GpuFacts, MemoryFaults, PcieFacts, PowerFacts, Samples
-from gpuaudit.collect.nvml.asking import Asking, named
+from gpuaudit.collect.nvml.asking import RECENT_SECONDS, Asking, named
 from gpuaudit.collect.nvml.mig import read_instances, read_profiles
 from gpuaudit.collect.nvml.nvlink import fabric_of, read_nvlinks
 from gpuaudit.collect.nvml.processes import read_processes
@@ -180,9 +181,10 @@ def _samples(asking: Asking, handle: Any) -> dict[str, Samples]:
         "memory": (asking.nvml.NVML_MEMORY_UTILIZATION_SAMPLES, 0.01),
         "power": (asking.nvml.NVML_TOTAL_POWER_SAMPLES, 0.001),
     }
+    since = int((time.time() - RECENT_SECONDS) * 1e6)  # microseconds of the host's clock
     found = {}
     for name, (kind, scale) in kinds.items():
-        answer = asking.fact(f"samples.{name}", "nvmlDeviceGetSamples", handle, kind, 0)
+        answer = asking.fact(f"samples.{name}", "nvmlDeviceGetSamples", handle, kind, since)
         rows = [row for row in answer[1] if row.timeStamp] if answer else []
         if rows:
             values = [_sample_value(asking.nvml, answer[0], row.sampleValue) * scale for row in rows]

@@ -4,6 +4,7 @@ from typing import Any
 
 from gpuaudit.cluster.node_facts import GpuFacts
 from gpuaudit.cluster.record import Record
+from gpuaudit.collect.nvml.activity import with_activity
 from gpuaudit.collect.nvml.asking import Asking
 from gpuaudit.collect.nvml.gpu import read_gpu
 from gpuaudit.collect.nvml.topology import peers
@@ -55,6 +56,6 @@ def _read(asking: Asking, *, serials: bool) -> NvmlFacts:
         confidential_compute=asking.fact(
             "cc", "nvmlSystemGetConfComputeState", read=lambda state: bool(state.ccFeature)
         ),
-        gpus=tuple(peers(asking, gpus, handles)),
+        gpus=tuple(with_activity(tuple(peers(asking, gpus, handles)), handles)),
         notes=tuple(notes),
     )
