@@ -1,13 +1,8 @@
 """Every fault that a real API server and the way to it can have, through real sockets."""
 
 import json
-import os
-import signal
-import subprocess
-import sys
 import time
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,22 +11,23 @@ from gpuaudit.collect.kubernetes.connection import connections
 from gpuaudit.collect.kubernetes.deadline import Deadline
 from gpuaudit.collect.kubernetes.fetch import Fetcher
 from gpuaudit.collect.kubernetes.reading import read_cluster
-from gpuaudit.collect.live import collect_live
-from gpuaudit.config import Config
 from gpuaudit.errors import UserError
-from gpuaudit.store import load
-from tests.kubernetes.replay import Fault, Handler, Replay, cut, drop, garble, plain, slow, status, trickle
+from tests.kubernetes.reading import PODS, live, the_source
+from tests.kubernetes.replay import (
+    Fault,
+    Handler,
+    Replay,
+    cut,
+    drop,
+    garble,
+    plain,
+    slow,
+    status,
+    trickle,
+)
 from tests.kubernetes.test_lab import check_nodes
-from tests.kubernetes.test_live import live, run, the_source
 
-PODS = "/api/v1/pods"
-
-
-@pytest.fixture(autouse=True)
-def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Wait milliseconds where a real run waits seconds."""
-    monkeypatch.setattr("gpuaudit.collect.kubernetes.fetch.MAX_WAIT_SECONDS", 0.05)
-    monkeypatch.setattr("gpuaudit.collect.kubernetes.fetch._pause", lambda attempt: 0.01)
+pytestmark = pytest.mark.usefixtures("impatient")
 
 
 def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -160,104 +156,6 @@ def test_broken_objects_are_named_and_the_rest_is_used(api: Replay) -> None:
     assert len(found.nodes) == 35
 
 
-def test_credentials_that_expire_under_way_are_renewed_once(api: Replay, tmp_path: Path) -> None:
-    """A credential plugin gives a token that the server soon refuses, then a new one."""
-    plugin = tmp_path / "plugin"
-    counter = tmp_path / "calls"
-    credential = {
-        "apiVersion": "client.authentication.k8s.io/v1",
-        "kind": "ExecCredential",
-        "status": {"token": "t-%s"},
-    }
-    plugin.write_text(
-        f"#!/bin/sh\necho x >> {counter}\n"
-        f"printf '%s' '{json.dumps(credential)}' | sed s/%s/$(wc -l < {counter} | tr -d ' ')/\n"
-    )
-    plugin.chmod(0o755)
-    api.tokens = {"t-1": "auditor", "t-2": "auditor"}
-    api.faults.append(Fault("/apis/apps", answer=status(401, "Unauthorized"), times=1))
-    user = {
-        "exec": {"apiVersion": "client.authentication.k8s.io/v1", "command": str(plugin), "interactiveMode": "Never"}
-    }
-    found = collect_live(Config(kubeconfig=api.kubeconfig("auditor", **user))).snapshot
-    assert the_source(found).status == "ok", the_source(found).detail
-    assert counter.read_text().count("x") == 2
-
-
-def test_credentials_that_are_gone_for_good_leave_what_was_read(api: Replay) -> None:
-    api.faults.append(Fault("/apis/apps", answer=status(401, "Unauthorized")))
-    found = live(api)
-    assert the_source(found).status == "partial"
-    assert "401 " in the_source(found).detail
-    assert len(found.nodes) == 35
-
-
-def test_a_credential_plugin_that_fails_is_named(api: Replay) -> None:
-    user = {
-        "exec": {
-            "apiVersion": "client.authentication.k8s.io/v1",
-            "command": "no-such-login",
-            "interactiveMode": "Never",
-        }
-    }
-    with pytest.raises(UserError) as caught:
-        collect_live(Config(kubeconfig=api.kubeconfig("auditor", **user)))
-    assert "no-such-login" in caught.value.message
-    assert "\n" not in caught.value.message
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        "{",
-        "kind: Config",
-        "a: &x [*x]",
-        "\x00",
-        "contexts: [1]\ncurrent-context: x",
-        "not one",
-        "[1, 2]",
-        "a: b: c",
-    ],
-)
-def test_kubeconfigs_that_are_none(tmp_path: Path, text: str) -> None:
-    path = tmp_path / "config"
-    path.write_text(text)
-    with pytest.raises(UserError, match=r"^the kubeconfig ") as caught:
-        collect_live(Config(kubeconfig=path))
-    assert "object" not in caught.value.message  # as Python says of its own
-
-
-def test_no_server_there(tmp_path: Path, api: Replay) -> None:
-    config = json.loads(api.kubeconfig("auditor").read_text())
-    config["clusters"][0]["cluster"]["server"] = "http://no-such-host.invalid:6443"
-    path = tmp_path / "config"
-    path.write_text(json.dumps(config))
-    started = time.monotonic()
-    with pytest.raises(UserError) as caught:
-        collect_live(Config(kubeconfig=path))
-    assert "no-such-host.invalid" in caught.value.message
-    assert time.monotonic() - started < 30
-
-
-def test_tls_that_does_not_fit(tmp_path: Path, api: Replay) -> None:
-    config = json.loads(api.kubeconfig("auditor").read_text())
-    config["clusters"][0]["cluster"]["server"] = api.url.replace("http", "https")
-    path = tmp_path / "config"
-    path.write_text(json.dumps(config))
-    with pytest.raises(UserError) as caught:
-        collect_live(Config(kubeconfig=path))
-    assert "TLS" in caught.value.message or "connection" in caught.value.message
-
-
-def test_rights_in_every_namespace_are_rights_in_the_cluster(api: Replay) -> None:
-    api.faults.append(Fault(f"{PODS}?", answer=status(403, "pods is forbidden at the cluster scope")))
-    found = live(api)
-    check_nodes(found)
-    assert the_source(found).status == "ok"
-    assert "pods were listed namespace by namespace" in the_source(found).detail
-
-
 @pytest.mark.parametrize("act", [slow(30), trickle(30)], ids=["silent", "trickling"])
 def test_time_that_is_over_gives_what_was_read(api: Replay, act: Any) -> None:
     api.faults.append(Fault(PODS, act=act))
@@ -315,76 +213,6 @@ def test_the_servers_wish_to_wait_is_bounded(api: Replay, monkeypatch: pytest.Mo
     with pytest.raises(Exception, match=r"time|429"):
         Fetcher(connection, Deadline(1.0)).get("/version")
     assert time.monotonic() - started < 3
-
-
-def test_a_redirect_is_not_followed_with_the_token(api: Replay) -> None:
-    api.faults.append(Fault(PODS, answer=(307, {"Location": f"{api.url}/stolen"}, b"")))
-    live(api)
-    assert "/stolen" not in api.paths()
-
-
-# What a shell starts in the background ignores Ctrl-C, and so does all that it starts: these tests as well.
-INTERRUPTIBLE = (
-    sys.executable,
-    "-c",
-    "import runpy, signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
-    "runpy.run_module('gpuaudit', run_name='__main__', alter_sys=True)",
-)
-
-
-def test_interrupted_keeps_what_was_collected(api: Replay, tmp_path: Path) -> None:
-    """Ctrl-C while pods are being read."""
-    api.faults.append(Fault(PODS, act=slow(30)))
-    kept = tmp_path / "kept.gpuaudit"
-    command = [*INTERRUPTIBLE, "collect", "--kubeconfig", str(api.kubeconfig("auditor")), "-o", str(kept)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    for _ in range(300):
-        if PODS in api.paths():
-            break
-        time.sleep(0.1)
-    time.sleep(0.7)
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=20)
-    assert process.returncode == 130, errors
-    assert "what was collected is kept" in errors
-    assert "Traceback" not in errors
-    snapshot = load(kept)
-    assert len(snapshot.nodes) == 35
-    assert "stopped by hand" in the_source(snapshot).detail
-    assert "pods" not in the_source(snapshot).provides
-
-
-def test_an_interrupted_scan_keeps_it_in_the_cache(api: Replay, tmp_path: Path) -> None:
-    api.faults.append(Fault(PODS, act=slow(30)))
-    environment = {**os.environ, "KUBECONFIG": str(api.kubeconfig("auditor")), "XDG_CACHE_HOME": str(tmp_path)}
-    process = subprocess.Popen([*INTERRUPTIBLE, "scan"], stderr=subprocess.PIPE, text=True, env=environment)
-    while PODS not in api.paths():
-        time.sleep(0.1)
-    time.sleep(0.7)
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=20)
-    assert process.returncode == 130, errors
-    assert str(tmp_path / "gpuaudit" / "interrupted.gpuaudit") in errors
-    assert len(load(tmp_path / "gpuaudit" / "interrupted.gpuaudit").nodes) == 35
-
-
-def test_nothing_readable_is_one_error_line_and_one_hint(api: Replay) -> None:
-    done = run("scan", KUBECONFIG=str(api.kubeconfig("nobody")))
-    assert done.returncode == 2
-    assert [line.split(":")[0] for line in done.stderr.splitlines()] == ["error", "hint"]
-
-
-def test_progress_is_on_stderr_only_and_can_be_silenced(api: Replay) -> None:
-    done = run("scan", "-o", "json", "--no-progress", KUBECONFIG=str(api.kubeconfig("auditor")))
-    assert json.loads(done.stdout)["cluster"]["gpus"] == 185
-    assert done.stderr == ""
-
-
-def test_credentials_appear_in_no_error(api: Replay) -> None:
-    api.faults.append(Fault("/", act=drop))
-    with pytest.raises(UserError) as caught:
-        live(api)
-    assert "auditor-token" not in caught.value.message + caught.value.hint
 
 
 def test_pages_wait_in_bounded_number(api: Replay, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,8 +13,8 @@ from gpuaudit.collect.kubernetes.connection import connections
 from gpuaudit.collect.kubernetes.examining import examine
 from gpuaudit.manifests import generate
 from gpuaudit.report.node_lines import node_lines
+from tests.kubernetes.reading import live, right_of, the_source
 from tests.kubernetes.replay import TENANT, Fault, Replay, plain, status
-from tests.kubernetes.test_live import live, right_of, the_source
 
 NOW = datetime(2026, 11, 23, 16, 46, 13, tzinfo=UTC)
 SPACE = "gpuaudit-probe"

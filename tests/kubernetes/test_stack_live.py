@@ -5,8 +5,8 @@ from gpuaudit.audit import audit
 from gpuaudit.config import Config
 from gpuaudit.loader import load_rules
 from gpuaudit.plan.pricebook import PriceBook
+from tests.kubernetes.reading import live
 from tests.kubernetes.replay import TENANT, Replay
-from tests.kubernetes.test_live import live
 
 
 def report(api: Replay, *users: str, **settings: str) -> schema.Report:

@@ -13,8 +13,8 @@ from gpuaudit.collect.prometheus.asking import Asker
 from gpuaudit.collect.prometheus.examining import ExaminedServer, examine_server
 from gpuaudit.collect.prometheus.transport import direct
 from gpuaudit.knowledge import queries
+from tests.kubernetes.reading import run
 from tests.kubernetes.replay import Fault, Replay, plain, replay_server
-from tests.kubernetes.test_live import run
 from tests.metrics.history import POWER, SM, START, labels, openmetrics
 from tests.prometheus.faults import front
 from tests.prometheus.reading import reading

@@ -1,0 +1,183 @@
+"""How a cluster is reached: kubeconfigs, tokens, plugins, certificates, proxies, and what happens when they fail."""
+
+import json
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from gpuaudit.collect.kubernetes.connection import connections
+from gpuaudit.collect.live import collect_live
+from gpuaudit.config import Config
+from gpuaudit.errors import UserError
+from tests.kubernetes.reading import NOW, PODS, live, the_source
+from tests.kubernetes.replay import Fault, Replay, drop, replay_server, status
+from tests.kubernetes.test_lab import check_nodes
+
+pytestmark = pytest.mark.usefixtures("impatient")
+
+
+def test_a_wrong_token(api: Replay) -> None:
+    with pytest.raises(UserError) as caught:
+        live(api, "nobody")
+    assert "401" in caught.value.message
+    assert "log in" in caught.value.hint
+    assert len(api.asked) <= 3  # nobody hammers a server that has said no
+
+
+def test_credentials_that_expire_under_way_are_renewed_once(api: Replay, tmp_path: Path) -> None:
+    """A credential plugin gives a token that the server soon refuses, then a new one."""
+    plugin = tmp_path / "plugin"
+    counter = tmp_path / "calls"
+    credential = {
+        "apiVersion": "client.authentication.k8s.io/v1",
+        "kind": "ExecCredential",
+        "status": {"token": "t-%s"},
+    }
+    plugin.write_text(
+        f"#!/bin/sh\necho x >> {counter}\n"
+        f"printf '%s' '{json.dumps(credential)}' | sed s/%s/$(wc -l < {counter} | tr -d ' ')/\n"
+    )
+    plugin.chmod(0o755)
+    api.tokens = {"t-1": "auditor", "t-2": "auditor"}
+    api.faults.append(Fault("/apis/apps", answer=status(401, "Unauthorized"), times=1))
+    user = {
+        "exec": {"apiVersion": "client.authentication.k8s.io/v1", "command": str(plugin), "interactiveMode": "Never"}
+    }
+    found = collect_live(Config(kubeconfig=api.kubeconfig("auditor", **user))).snapshot
+    assert the_source(found).status == "ok", the_source(found).detail
+    assert counter.read_text().count("x") == 2
+
+
+def test_credentials_that_are_gone_for_good_leave_what_was_read(api: Replay) -> None:
+    api.faults.append(Fault("/apis/apps", answer=status(401, "Unauthorized")))
+    found = live(api)
+    assert the_source(found).status == "partial"
+    assert "401 " in the_source(found).detail
+    assert len(found.nodes) == 35
+
+
+def test_a_credential_plugin_that_fails_is_named(api: Replay) -> None:
+    user = {
+        "exec": {
+            "apiVersion": "client.authentication.k8s.io/v1",
+            "command": "no-such-login",
+            "interactiveMode": "Never",
+        }
+    }
+    with pytest.raises(UserError) as caught:
+        collect_live(Config(kubeconfig=api.kubeconfig("auditor", **user)))
+    assert "no-such-login" in caught.value.message
+    assert "\n" not in caught.value.message
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "kind: Config",
+        "a: &x [*x]",
+        "\x00",
+        "contexts: [1]\ncurrent-context: x",
+        "not one",
+        "[1, 2]",
+        "a: b: c",
+    ],
+)
+def test_kubeconfigs_that_are_none(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "config"
+    path.write_text(text)
+    with pytest.raises(UserError, match=r"^the kubeconfig ") as caught:
+        collect_live(Config(kubeconfig=path))
+    assert "object" not in caught.value.message  # as Python says of its own
+
+
+def test_no_server_there(tmp_path: Path, api: Replay) -> None:
+    config = json.loads(api.kubeconfig("auditor").read_text())
+    config["clusters"][0]["cluster"]["server"] = "http://no-such-host.invalid:6443"
+    path = tmp_path / "config"
+    path.write_text(json.dumps(config))
+    started = time.monotonic()
+    with pytest.raises(UserError) as caught:
+        collect_live(Config(kubeconfig=path))
+    assert "no-such-host.invalid" in caught.value.message
+    assert time.monotonic() - started < 30
+
+
+def test_tls_that_does_not_fit(tmp_path: Path, api: Replay) -> None:
+    config = json.loads(api.kubeconfig("auditor").read_text())
+    config["clusters"][0]["cluster"]["server"] = api.url.replace("http", "https")
+    path = tmp_path / "config"
+    path.write_text(json.dumps(config))
+    with pytest.raises(UserError) as caught:
+        collect_live(Config(kubeconfig=path))
+    assert "TLS" in caught.value.message or "connection" in caught.value.message
+
+
+def test_a_proxy_of_the_kubeconfig_is_used(api: Replay) -> None:
+    """The cluster's own name leads nowhere: the proxy must have carried the requests."""
+    config = json.loads(api.kubeconfig("auditor").read_text())
+    config["clusters"][0]["cluster"] = {"server": "http://api.cluster.invalid", "proxy-url": api.url}
+    path = api.folder / "proxied.json"
+    path.write_text(json.dumps(config))
+    found = collect_live(Config(kubeconfig=path, now=NOW)).snapshot
+    check_nodes(found)
+    assert found.clusters[0].server == "api.cluster.invalid"
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl makes the certificate")
+def test_a_certificate_authority_of_the_kubeconfig_is_trusted_and_no_other(api: Replay, tmp_path: Path) -> None:
+    key, certificate = tmp_path / "key.pem", tmp_path / "cert.pem"
+    subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]
+    made = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", *subject]
+    subprocess.run([*made, "-keyout", str(key), "-out", str(certificate)], check=True, capture_output=True)
+    with replay_server(tmp_path, certificate=(certificate, key)) as secured:
+        config = json.loads(secured.kubeconfig("auditor").read_text())
+        config["clusters"][0]["cluster"]["certificate-authority"] = str(certificate)
+        path = tmp_path / "trusting.json"
+        path.write_text(json.dumps(config))
+        check_nodes(collect_live(Config(kubeconfig=path, now=NOW)).snapshot)
+        with pytest.raises(UserError) as caught:
+            live(secured)
+        assert "TLS" in caught.value.message
+        assert secured.url.startswith("https://")
+
+
+def test_a_service_account_inside_a_cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a kubeconfig, where a token is mounted, the cluster's own API server is read with it."""
+    for name, text in {"token": "mounted", "namespace": "audit", "ca.crt": "x"}.items():
+        (tmp_path / name).write_text(text)
+    monkeypatch.setattr("gpuaudit.collect.kubernetes.connection.SERVICE_ACCOUNT", tmp_path)
+    monkeypatch.setattr("kubernetes.config.incluster_config.SERVICE_TOKEN_FILENAME", str(tmp_path / "token"))
+    monkeypatch.setattr("kubernetes.config.incluster_config.SERVICE_CERT_FILENAME", str(tmp_path / "ca.crt"))
+    monkeypatch.setattr("kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(tmp_path / "none"))
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
+    monkeypatch.setenv("KUBERNETES_SERVICE_PORT", "443")
+    try:
+        (connection,) = connections((), None)
+    except UserError as error:  # the client may look into the certificate at once
+        pytest.skip(f"the client wants a real certificate: {error.message}")
+    assert (connection.context, connection.server) == ("in-cluster", "10.0.0.1:443")
+    assert connection.namespaces == ("audit",)
+    assert connection.credentials() == {"authorization": "bearer mounted"}
+
+
+def test_a_redirect_is_not_followed_with_the_token(api: Replay) -> None:
+    api.faults.append(Fault(PODS, answer=(307, {"Location": f"{api.url}/stolen"}, b"")))
+    live(api)
+    assert "/stolen" not in api.paths()
+
+
+def test_credentials_appear_in_no_error(api: Replay) -> None:
+    api.faults.append(Fault("/", act=drop))
+    with pytest.raises(UserError) as caught:
+        live(api)
+    assert "auditor-token" not in caught.value.message + caught.value.hint
+
+
+def test_a_broken_header_is_refused_though_no_url_is_named(api: Replay) -> None:
+    with pytest.raises(UserError, match="K: V"):
+        live(api, prometheus_header=("nonsense",))
