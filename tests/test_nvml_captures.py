@@ -22,6 +22,8 @@ from tests.nvml.record import replaced, without_names, without_tags
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "fixtures" / "captures" / "nvml"
 MACHINES = sorted(path for path in FOLDER.iterdir() if path.is_dir()) if FOLDER.is_dir() else []
+H100 = FOLDER / "nvidia-h100-80gb-hbm3-580.159.04"
+H100_BUS_BITS = 5120  # nvmlDeviceGetMemoryBusWidth of that H100
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
 REAL = "GPU-1b4c2d3e-1111-2222-3333-444455556666"
 
@@ -154,6 +156,29 @@ def test_under_mps_sm_time_is_told_of_the_server_and_the_clients_share_by_memory
     part = {one.owner: one.part for one in parts}
     assert part["second"] / part["first"] == pytest.approx((second.memory_mib or 0) / (first.memory_mib or 1))
     assert part[UNKNOWN_OWNER] < 0.02  # the server's own memory
+
+
+def test_memory_activity_is_the_share_of_the_bandwidth_that_a_program_measured() -> None:
+    gpu = told(H100, "-memory")
+    assert gpu.activity is not None
+    peak = 2 * (gpu.clocks.max_memory_mhz or 0) * 1e6 * H100_BUS_BITS / 8
+    assert gpu.activity.dram_active == pytest.approx(3.0154e12 / peak, rel=0.01)
+    assert gpu.activity.tensor_active == 0
+
+
+def test_matrix_products_are_told_as_tensor_activity() -> None:
+    gpu = told(H100, "-tensor")
+    assert gpu.activity is not None
+    assert (gpu.activity.tensor_active or 0) > 0.9
+    assert (gpu.activity.sm_occupancy or 1) < 0.2  # few warps feed the tensor cores: occupancy is not efficiency
+
+
+def test_in_a_pid_namespace_of_its_own_the_others_processes_are_not_told() -> None:
+    (facts,) = read_documents((H100 / "node-container.json").read_bytes(), name="x").facts
+    assert facts.host_processes is False
+    (own,) = facts.gpus[0].processes or ()
+    assert (own.memory_mib or 0) < 1100
+    assert (facts.gpus[0].memory_used_mib or 0) > 4000
 
 
 def test_identifiers_are_replaced_the_same_one_by_the_same() -> None:
