@@ -107,8 +107,9 @@ def test_colour_is_only_where_asked_for(demo: schema.Report) -> None:
 @pytest.mark.parametrize(
     ("facts", "words"),
     [
-        ({}, "NO GPUS"),
-        ({"nodes": (node("cpu", cards=()),)}, "NO GPUS"),
+        ({}, "NO GPUS were found"),
+        ({"sources": (Source(name="s", status="partial", provides=("pods",)),)}, "whether there are any is not known"),
+        ({"nodes": (node("cpu", cards=()),)}, "NO GPUS were found"),
         ({"nodes": (node("n"),), "pods": (pod("w", "n"),)}, "what the GPUs do was not measured"),
         (
             {"nodes": (node("n"),), "pods": (pod("w", "n"),), "usage": usage(("n", "c/Deployment/n/w", 0.9))},
@@ -124,7 +125,7 @@ def test_colour_is_only_where_asked_for(demo: schema.Report) -> None:
             "NOTHING TO DO",
         ),
     ],
-    ids=["empty", "CPU only", "no metrics", "blind rules", "healthy"],
+    ids=["empty", "nodes not read", "CPU only", "no metrics", "blind rules", "healthy"],
 )
 def test_nothing_to_do_is_a_screen_of_its_own(facts: dict[str, object], words: str) -> None:
     known: dict[str, object] = {
