@@ -108,7 +108,7 @@ def test_colour_is_only_where_asked_for(demo: schema.Report) -> None:
     ("facts", "words"),
     [
         ({}, "NO GPUS were found"),
-        ({"sources": (Source(name="s", status="partial", provides=("pods",)),)}, "whether there are any is not known"),
+        ({"clusters": (Cluster(name="c", listed=False),)}, "whether there are any is not known"),
         ({"nodes": (node("cpu", cards=()),)}, "NO GPUS were found"),
         ({"nodes": (node("n"),), "pods": (pod("w", "n"),)}, "what the GPUs do was not measured"),
         (
