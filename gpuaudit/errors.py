@@ -1,5 +1,15 @@
 """The one exception that a user sees: what went wrong and how to mend it."""
 
+import errno
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+def unwritten(what: str, error: OSError, *, hint: str) -> "UserError":
+    """Return the error of something that could not be written; where there is no room, the hint says so instead."""
+    room = "make room there, or choose another place" if error.errno in _FULL else hint
+    return UserError(f"cannot write {what}: {error.strerror or error}", hint=room)
+
 
 class UserError(Exception):
     """Something the user can mend; printed as one `error:` and one `hint:` line, never as a traceback.

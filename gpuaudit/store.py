@@ -18,7 +18,7 @@ from typing import IO, Any, get_type_hints
 import msgspec
 
 from gpuaudit.cluster.snapshot import Snapshot
-from gpuaudit.errors import UserError
+from gpuaudit.errors import UserError, unwritten
 from gpuaudit.store_tables import pack_table, unpack_devices, unpack_hourly
 
 SCHEMA = "gpuaudit.snapshot/v1"
@@ -83,10 +83,8 @@ def save(snapshot: Snapshot, path: str | os.PathLike[str]) -> None:
     try:
         _write_whole(target.resolve(), dumps(snapshot))
     except OSError as error:
-        raise UserError(
-            f"cannot write the snapshot {target}: {error.strerror or error}",
-            hint="choose a file in a folder that exists and that you may write to",
-        ) from error
+        hint = "choose a file in a folder that exists and that you may write to"
+        raise unwritten(f"the snapshot {target}", error, hint=hint) from error
 
 
 def dumps(snapshot: Snapshot) -> bytes:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gpuaudit.errors import UserError
+from gpuaudit.errors import UserError, unwritten
 
 if TYPE_CHECKING:
     from gpuaudit.schema import Report
@@ -59,9 +59,7 @@ def put(text: str, sink: Sink) -> None:
     try:
         _replace(sink.file, text)
     except OSError as error:
-        raise UserError(
-            f"cannot write {sink.file}: {error.strerror or error}", hint="choose a folder that exists and is yours"
-        ) from error
+        raise unwritten(str(sink.file), error, hint="choose a folder that exists and is yours") from error
 
 
 def make_folder(path: Path) -> None:

@@ -15,12 +15,13 @@ from gpuaudit.collect.joining.assemble import Materials, assemble
 from gpuaudit.collect.kubernetes.connection import Connection, connections
 from gpuaudit.collect.kubernetes.deadline import Deadline
 from gpuaudit.collect.kubernetes.reading import Reading, read_cluster
-from gpuaudit.collect.kubernetes.told import login_hint, source_of, status_of
+from gpuaudit.collect.kubernetes.told import THROTTLED_HINT, login_hint, source_of, status_of, throttled
 from gpuaudit.collect.prometheus.live import Audited, Measured, measure
 from gpuaudit.config import Config
 from gpuaudit.errors import UserError
 
 Progress = Callable[[str], None]
+LONGEST_DETAIL = 300
 
 
 @dataclass(frozen=True)
@@ -181,6 +182,8 @@ def _nothing(reading: Reading, source: Source) -> UserError:
         return UserError("stopped before anything was read", hint="run it again")
     if reading.fatal.startswith("401"):
         hint = login_hint(reading.connection.context)
+    elif throttled(reading.listed):
+        hint = THROTTLED_HINT
     elif reading.out_of_time:
         hint = "give it more time: --max-time 10m"
     elif reading.fatal:
@@ -190,4 +193,5 @@ def _nothing(reading: Reading, source: Source) -> UserError:
         hint = f"name your namespaces with --namespace{tried}, or apply what prints: gpuaudit generate rbac"
     else:
         hint = "look closer with: gpuaudit doctor"
-    return UserError(f"nothing could be read: {source.detail[:300]}", hint=hint)
+    detail = source.detail if len(source.detail) <= LONGEST_DETAIL else f"{source.detail[:LONGEST_DETAIL]}…"
+    return UserError(f"nothing could be read: {detail}", hint=hint)

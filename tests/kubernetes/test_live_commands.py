@@ -55,6 +55,37 @@ def test_doctor_says_what_is_seen_and_what_is_not(api: Replay) -> None:
     ]
 
 
+def test_a_server_that_is_too_busy_is_called_so(api: Replay) -> None:
+    config = str(api.kubeconfig("throttled"))
+    for command in ("scan", "doctor"):
+        done = run(command, "--max-time", "3s", KUBECONFIG=config)
+        assert done.returncode == 2
+        assert "429" in done.stdout + done.stderr
+        error, hint = done.stderr.splitlines()[-2:]
+        assert error.startswith("error: ")
+        assert "is used" not in error  # nothing was read that could be
+        assert hint.startswith("hint: the API server has too much to do, or limits this account")
+
+
+def test_what_weighs_most_is_named_first(api: Replay) -> None:
+    config = str(api.kubeconfig("limited"))
+    assert "pods is forbidden" in run("doctor", KUBECONFIG=config).stdout
+    done = run("scan", KUBECONFIG=config)
+    assert "not allowed: pods, nodes, namespaces, " in done.stderr
+
+
+def test_a_full_disk_is_said(api: Replay) -> None:
+    config = str(api.kubeconfig("auditor"))
+    done = run("collect", "-o", "/dev/full", "--quiet", KUBECONFIG=config)
+    assert (done.returncode, done.stderr.splitlines()) == (
+        2,
+        [
+            "error: cannot write the snapshot /dev/full: No space left on device",
+            "hint: make room there, or choose another place",
+        ],
+    )
+
+
 def test_generate_prints_whole_documents(tmp_path: Path) -> None:
     done = run("generate", "rbac")
     assert [item["kind"] for item in yaml.safe_load_all(done.stdout)] == [

@@ -17,7 +17,7 @@ from gpuaudit.collect.kubernetes.fetch import Fetcher
 from gpuaudit.collect.kubernetes.listing import How, Listed, Places, list_kind, may_list
 from gpuaudit.collect.kubernetes.probes import runs_probe
 from gpuaudit.collect.kubernetes.reading import WORKERS, server_version
-from gpuaudit.collect.kubernetes.told import login_hint
+from gpuaudit.collect.kubernetes.told import THROTTLED_HINT, login_hint, throttled, weight
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Examined:
     @property
     def detail(self) -> str:
         """Return why it cannot be read."""
-        ranked = sorted(self.listed, key=lambda one: one.how is not How.FORBIDDEN)
+        ranked = sorted(self.listed, key=lambda one: (one.how is not How.FORBIDDEN, weight(one.name)))
         refused = next((one.detail for one in ranked if one.detail), "")
         return self.fatal or (refused if self.status == "failed" else "")
 
@@ -54,6 +54,8 @@ class Examined:
         """Return what to do when nothing can be read."""
         if self.detail.startswith("401"):
             return login_hint(self.context)
+        if throttled(self.listed):
+            return THROTTLED_HINT
         if any(one.how is How.FORBIDDEN for one in self.listed):
             return "name your namespaces with --namespace, or apply what prints: gpuaudit generate rbac"
         return f"check the address and the way there: kubectl --context {shlex.quote(self.context)} get nodes"

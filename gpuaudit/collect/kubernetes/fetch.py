@@ -60,11 +60,12 @@ class Fetcher:
         """
         most = MAX_BODY_BYTES if most is None else most
         target = path + ("?" + urlencode(query) if query else "")
+        before = ""  # what the server said last
         for attempt in range(1, TRIES + 1):
             if self.refused:
                 raise UnauthorizedError("401 the server refused the credentials")
             if self.deadline.over:
-                raise OutOfTimeError("the time for collecting was over")
+                raise OutOfTimeError(f"the time for collecting was over{before}")
             status, body, wait = self._ask(target, accept, attempt, most)
             if 200 <= status < 300:
                 return body
@@ -74,6 +75,7 @@ class Fetcher:
                 error = failure(status, bytes(body))
                 self.refused = self.refused or isinstance(error, UnauthorizedError)
                 raise error
+            before = f", after {failure(status, bytes(body))}" if status else ""
             self._count(repeated=1)
             self.deadline.sleep(wait if wait is not None else _pause(attempt))
         raise ApiError("no answer")

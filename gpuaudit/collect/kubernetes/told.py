@@ -1,13 +1,15 @@
 """How reading a cluster went, in one line for a person, and as a source of the snapshot."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from gpuaudit.cluster.platform import Source, SourceStatus
 from gpuaudit.collect.inventory import Inventory
 from gpuaudit.collect.kubernetes.listing import How, Listed
 from gpuaudit.collect.kubernetes.reading import Reading
 
+THROTTLED_HINT = "the API server has too much to do, or limits this account (priority and fairness): try again later"
 _NAMED = 6
+_WEIGHTY = ("pods", "nodes", "namespaces")  # without these there is no audit
 
 
 def source_of(reading: Reading, inventory: Inventory, *, alone: bool) -> Source:
@@ -32,6 +34,16 @@ def status_of(reading: Reading) -> SourceStatus:
     return "ok" if whole and not trouble else "partial"
 
 
+def throttled(listed: Iterable[Listed]) -> bool:
+    """Whether the server refused a kind because of too many requests (429)."""
+    return any(one.detail.startswith("429") or ", after 429" in one.detail for one in listed)
+
+
+def weight(name: str) -> tuple[int, str]:
+    """Return a key that sorts kinds by what an audit loses without them, then by name."""
+    return (_WEIGHTY.index(name) if name in _WEIGHTY else len(_WEIGHTY), name)
+
+
 def login_hint(context: str) -> str:
     """Return what to do when the credentials are refused."""
     return f"log in again for context {context}: kubectl get nodes must work"
@@ -50,10 +62,11 @@ def _place(reading: Reading) -> str:
 def _lines(reading: Reading) -> list[str]:
     """Return what is missing, the gravest first."""
     lines = [reading.fatal] if reading.fatal else []
+    used = "" if status_of(reading) == "failed" else ": what was read until then is used"
     if reading.interrupted:
-        lines.append("stopped by hand: what was read until then is used")
+        lines.append(f"stopped by hand{used}")
     if reading.out_of_time and not reading.fatal:
-        lines.append("the time was over (--max-time): what was read until then is used")
+        lines.append(f"the time was over (--max-time){used}")
     spaces = tenant_namespaces(reading)
     if spaces:
         lines.append(f"pods of {_names(spaces)} only: no bill, since nodes or others' use of them are not seen")
@@ -74,7 +87,7 @@ def _lines(reading: Reading) -> list[str]:
 def _group(how: How, listed: Sequence[Listed]) -> list[str]:
     if not listed:
         return []
-    names = _names(sorted(one.name for one in listed))
+    names = _names(sorted((one.name for one in listed), key=weight))
     first = next((one.detail for one in listed if one.detail), "")
     told = f" ({first})" if first and how is not How.FORBIDDEN else ""
     return [f"{how.value}: {names}{told}"]

@@ -75,7 +75,7 @@ def _sum(canvas: Canvas, report: schema.Report) -> None:
 
 def _nothing(canvas: Canvas, report: schema.Report) -> None:
     if report.cluster.gpus == 0 and report.cluster.nodes is None:
-        canvas.line(("NO GPUS", "bold"), " were seen, but no list of nodes was read: whether there are any is not known")
+        canvas.line(("NO GPUS", "bold"), " were seen; no list of nodes was read, so whether there are any is not known")
     elif report.cluster.gpus == 0:
         canvas.line(("NO GPUS", "bold"), " were found, so there is nothing to audit here")
     elif report.utilization.metric is None:
