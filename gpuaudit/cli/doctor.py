@@ -61,8 +61,8 @@ def doctor(
     targets = sinks(output or ())
     chosen = settings(flags, config)
     known = checked_rules(chosen)
-    found = connections(chosen.context, chosen.kubeconfig)
     deadline = Deadline(chosen.max_time.total_seconds())
+    found = connections(chosen.context, chosen.kubeconfig, seconds=deadline.remaining)
     seconds = deadline.remaining / len(found)
     examined = [
         examine(one, seconds=seconds, namespaces=chosen.namespace, probe_namespace=chosen.probe_namespace)

@@ -12,10 +12,10 @@ from gpuaudit.cluster.snapshot import Snapshot
 from gpuaudit.collect.host_sources import Hosts, this_host, told_by_probes
 from gpuaudit.collect.inventory import Inventory
 from gpuaudit.collect.joining.assemble import Materials, assemble
-from gpuaudit.collect.kubernetes.connection import Connection, connections
+from gpuaudit.collect.kubernetes.connection import Connection, connections, login_hint
 from gpuaudit.collect.kubernetes.deadline import Deadline
 from gpuaudit.collect.kubernetes.reading import Reading, read_cluster
-from gpuaudit.collect.kubernetes.told import THROTTLED_HINT, login_hint, source_of, status_of, throttled
+from gpuaudit.collect.kubernetes.told import THROTTLED_HINT, source_of, status_of, throttled
 from gpuaudit.collect.prometheus.live import Audited, Measured, measure
 from gpuaudit.config import Config
 from gpuaudit.errors import UserError
@@ -39,14 +39,14 @@ def collect_live(config: Config, *, progress: Progress | None = None) -> Live:
     """
     started = datetime.now(UTC).replace(microsecond=0)
     end = config.now or started
+    whole = Deadline(config.max_time.total_seconds())
     if config.nvml and not config.context and config.kubeconfig is None:
         try:
-            found = connections((), None)
+            found = connections((), None, seconds=whole.remaining)
         except UserError as error:
             return Live(_alone(config, error, end), interrupted=False)
     else:
-        found = connections(config.context, config.kubeconfig)
-    whole = Deadline(config.max_time.total_seconds())
+        found = connections(config.context, config.kubeconfig, seconds=whole.remaining)
     readings = _readings(found, config, whole, progress)
     _refuse_unknown(config.namespace, readings)
     inventories = [reading.builder.finish() for reading in readings]

@@ -4,7 +4,9 @@ import json
 import shutil
 import subprocess
 import time
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -71,6 +73,51 @@ def test_a_credential_plugin_that_fails_is_named(api: Replay) -> None:
         collect_live(Config(kubeconfig=api.kubeconfig("auditor", **user)))
     assert "no-such-login" in caught.value.message
     assert "\n" not in caught.value.message
+
+
+def plugin_user(plugin: Path, script: str) -> dict[str, Any]:
+    """A user of a kubeconfig whose credentials a script gives."""
+    plugin.write_text(f"#!/bin/sh\n{script}\n")
+    plugin.chmod(0o755)
+    how = {"apiVersion": "client.authentication.k8s.io/v1", "command": str(plugin), "interactiveMode": "Never"}
+    return {"exec": how}
+
+
+def test_a_credential_plugin_that_never_answers_is_not_waited_for(api: Replay, tmp_path: Path) -> None:
+    user = plugin_user(tmp_path / "plugin", "exec sleep 60")
+    begun = time.monotonic()
+    with pytest.raises(UserError, match="their plugin did not answer in 1 s"):
+        collect_live(Config(kubeconfig=api.kubeconfig("auditor", **user), max_time=timedelta(seconds=1)))
+    assert time.monotonic() - begun < 10
+
+
+def test_a_credential_plugin_that_never_answers_does_not_sink_the_rest(api: Replay, tmp_path: Path) -> None:
+    config = json.loads(api.kubeconfig("auditor", "limited").read_text())
+    config["users"][1]["user"] = plugin_user(tmp_path / "plugin", "exec sleep 60")
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(config))
+    settings = Config(kubeconfig=path, context=("limited", "auditor"), max_time=timedelta(seconds=30), now=NOW)
+    begun = time.monotonic()
+    found = collect_live(settings).snapshot
+    assert 15 <= time.monotonic() - begun < 30
+    assert len(found.nodes) == 35
+    assert "did not answer in 15 s" in the_source(found, "kubernetes of limited").detail
+
+
+def test_a_credential_plugin_that_stops_answering_under_way(api: Replay, tmp_path: Path) -> None:
+    """Its first token is out of date at once; asked again, it hangs."""
+    counter = tmp_path / "calls"
+    credential = {
+        "apiVersion": "client.authentication.k8s.io/v1",
+        "kind": "ExecCredential",
+        "status": {"token": "auditor-token", "expirationTimestamp": "2020-01-01T00:00:00Z"},
+    }
+    script = f"test -e {counter} && exec sleep 60\n: > {counter}\nprintf '%s' '{json.dumps(credential)}'"
+    user = plugin_user(tmp_path / "plugin", script)
+    begun = time.monotonic()
+    with pytest.raises(UserError, match="their plugin did not answer"):
+        collect_live(Config(kubeconfig=api.kubeconfig("auditor", **user), max_time=timedelta(seconds=2)))
+    assert time.monotonic() - begun < 15
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,9 @@
 """An API server as a kubeconfig context or a service account reaches it: the official client owns credentials, TLS."""
 
 import logging
+import queue
 import re
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -9,8 +11,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from gpuaudit.collect.kubernetes.deadline import Deadline
 from gpuaudit.errors import UserError
 
+PATIENCE_SECONDS = 600.0  # with credential plugins, where no other time is set: somebody may log in in a browser
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 DEFAULT_NAMESPACE = "default"  # of a context without one
 _EXPIRED = "log in again, or check the user of this context in the kubeconfig"
@@ -32,12 +36,12 @@ class Connection:
     reload: Callable[[], Any] | None = field(default=None, repr=False)  # a client with fresh credentials
     broken: UserError | None = None
 
-    def renew(self) -> bool:
-        """Read the credentials anew (a credential plugin runs again); False when that gives nothing."""
+    def renew(self, seconds: float = PATIENCE_SECONDS) -> bool:
+        """Read the credentials anew (a credential plugin runs again); False when that gives nothing in time."""
         if self.reload is None:
             return False
         try:
-            self.client = self.reload()
+            self.client = within(seconds, self.reload, context=self.context)
         except UserError:
             return False
         return True
@@ -47,9 +51,14 @@ class Connection:
         """URL of the server, without a slash at the end."""
         return str(self.client.configuration.host).rstrip("/")
 
-    def credentials(self) -> dict[str, str]:
-        """Return the headers that say who asks; asks the client each time, which renews what has expired."""
-        settings = self.client.configuration.auth_settings()
+    def credentials(self, seconds: float = PATIENCE_SECONDS) -> dict[str, str]:
+        """Return the headers that say who asks; asks the client each time, which renews what has expired.
+
+        UserError when that takes a credential plugin, and it gives no answer in these seconds.
+        """
+        known = self.client.configuration
+        asked = known.auth_settings
+        settings = asked() if known.refresh_api_key_hook is None else within(seconds, asked, context=self.context)
         return {row["key"]: row["value"] for row in settings.values() if row.get("in") == "header" and row.get("value")}
 
     @property
@@ -58,10 +67,42 @@ class Connection:
         return self.client.rest_client.pool_manager
 
 
-def connections(contexts: Sequence[str], kubeconfig: Path | None) -> list[Connection]:
+def within(seconds: float, work: Callable[[], Any], *, context: str) -> Any:
+    """Return what `work` returns. UserError when it gives nothing in time: a credential plugin may wait for ever.
+
+    It is left alone then: somebody may be about to log in, and it will keep what it was given.
+    """
+    answers: queue.SimpleQueue[tuple[Any, BaseException | None]] = queue.SimpleQueue()
+
+    def run() -> None:
+        try:
+            answers.put((work(), None))
+        except BaseException as error:
+            answers.put((None, error))
+
+    threading.Thread(target=run, daemon=True).start()
+    try:
+        value, error = answers.get(timeout=max(0.1, seconds))
+    except queue.Empty:
+        message = f"context {context!r} gives no credentials: their plugin did not answer in {seconds:.0f} s"
+        raise UserError(message, hint=login_hint(context)) from None
+    if error is not None:
+        raise error
+    return value
+
+
+def login_hint(context: str) -> str:
+    """Return what to do when the credentials are refused, or are not given."""
+    return f"log in again for context {context}: kubectl get nodes must work"
+
+
+def connections(
+    contexts: Sequence[str], kubeconfig: Path | None, *, seconds: float = PATIENCE_SECONDS
+) -> list[Connection]:
     """Return a connection per context, the current one if none is named; inside a cluster its own API server.
 
-    UserError when there is no configuration, a context is not in it, or the only one gives no credentials.
+    Credential plugins have `seconds` together. UserError when there is no configuration, a context is not in it, or the
+    only one gives no credentials.
     """
     if not contexts and kubeconfig is None and _in_cluster() and not _has_kubeconfig():
         return [_from_service_account()]
@@ -77,9 +118,12 @@ def connections(contexts: Sequence[str], kubeconfig: Path | None) -> list[Connec
             near = ", ".join(sorted(by_name)[:8]) or "none"
             raise UserError(f"no context {name!r} in the kubeconfig", hint=f"it has: {near}")
     names = _cluster_names([by_name[name] for name in wanted])
-    found = [
-        _from_kubeconfig(by_name[name], names[name], _namespaces(by_name[name], known), kubeconfig) for name in wanted
-    ]
+    deadline = Deadline(seconds)
+    found = []
+    for number, name in enumerate(wanted):
+        part = deadline.remaining / (len(wanted) - number)
+        spaces = _namespaces(by_name[name], known)
+        found.append(_from_kubeconfig(by_name[name], names[name], spaces, kubeconfig, seconds=part))
     broken = [one.broken for one in found if one.broken]
     if len(broken) == len(found):
         raise broken[0]
@@ -102,13 +146,13 @@ def _namespaces(row: dict[str, Any], known: Sequence[dict[str, Any]]) -> tuple[s
 
 
 def _from_kubeconfig(
-    row: dict[str, Any], name: str, namespaces: tuple[str, ...], kubeconfig: Path | None
+    row: dict[str, Any], name: str, namespaces: tuple[str, ...], kubeconfig: Path | None, *, seconds: float
 ) -> Connection:
     def load() -> Any:
         return _kubeconfig_client(row["name"], kubeconfig)
 
     try:
-        return _connection(row["name"], name, namespaces, load)
+        return _connection(row["name"], name, namespaces, load, seconds=seconds)
     except UserError as error:
         return Connection(row["name"], name, "", namespaces, client=None, broken=error)
 
@@ -136,7 +180,8 @@ def _kubeconfig_client(context: str, kubeconfig: Path | None) -> Any:
 def _from_service_account() -> Connection:
     path = SERVICE_ACCOUNT / "namespace"
     namespace = path.read_text(encoding="utf-8").strip() if path.is_file() else ""
-    return _connection("in-cluster", "in-cluster", (namespace or DEFAULT_NAMESPACE,), _service_account_client)
+    namespaces = (namespace or DEFAULT_NAMESPACE,)
+    return _connection("in-cluster", "in-cluster", namespaces, _service_account_client, seconds=PATIENCE_SECONDS)
 
 
 def _service_account_client() -> Any:
@@ -151,8 +196,10 @@ def _service_account_client() -> Any:
     return client.ApiClient(settings)
 
 
-def _connection(context: str, cluster: str, namespaces: tuple[str, ...], load: Callable[[], Any]) -> Connection:
-    api_client = load()
+def _connection(
+    context: str, cluster: str, namespaces: tuple[str, ...], load: Callable[[], Any], *, seconds: float
+) -> Connection:
+    api_client = within(seconds, load, context=context)
     url = urlsplit(str(api_client.configuration.host))
     return Connection(
         context=context,

@@ -10,14 +10,14 @@ from gpuaudit.cluster.platform import Service, SourceStatus
 from gpuaudit.collect.builder import InventoryBuilder
 from gpuaudit.collect.gather.facts import WHOLE_CLUSTER
 from gpuaudit.collect.kubernetes.answers import ApiError
-from gpuaudit.collect.kubernetes.connection import Connection
+from gpuaudit.collect.kubernetes.connection import Connection, login_hint
 from gpuaudit.collect.kubernetes.deadline import Deadline
 from gpuaudit.collect.kubernetes.discovery import Served, discover
 from gpuaudit.collect.kubernetes.fetch import Fetcher
 from gpuaudit.collect.kubernetes.listing import How, Listed, Places, list_kind, may_list
 from gpuaudit.collect.kubernetes.probes import runs_probe
 from gpuaudit.collect.kubernetes.reading import WORKERS, server_version
-from gpuaudit.collect.kubernetes.told import THROTTLED_HINT, login_hint, throttled, weight
+from gpuaudit.collect.kubernetes.told import THROTTLED_HINT, throttled, weight
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from gpuaudit.collect.kubernetes.answers import (
 )
 from gpuaudit.collect.kubernetes.connection import Connection
 from gpuaudit.collect.kubernetes.deadline import Deadline
+from gpuaudit.errors import UserError
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse
@@ -86,7 +87,7 @@ class Fetcher:
             if self.renewals:
                 return False
             self.renewals += 1
-            return self.connection.renew()
+            return self.connection.renew(self.deadline.remaining)
 
     def _ask(self, target: str, accept: str, attempt: int, most: int) -> tuple[int, bytearray, float | None]:
         """Return status (0 = the connection broke), body, and how long the server asks to wait."""
@@ -109,11 +110,14 @@ class Fetcher:
         from urllib3 import Timeout
 
         left = max(0.1, self.deadline.remaining)
+        try:
+            credentials = self.connection.credentials(left)
+        except UserError as error:
+            raise UnauthorizedError(f"401 {error.message}") from error
         response = self.connection.pool.request(
             "GET",
             self.connection.base + target,
-            headers={"Accept": accept, "Accept-Encoding": "gzip", "User-Agent": "gpuaudit"}
-            | self.connection.credentials(),
+            headers={"Accept": accept, "Accept-Encoding": "gzip", "User-Agent": "gpuaudit"} | credentials,
             timeout=Timeout(connect=min(CONNECT_SECONDS, left), read=min(self.read_seconds, left)),
             preload_content=False,
             retries=False,

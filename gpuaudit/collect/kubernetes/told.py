@@ -44,11 +44,6 @@ def weight(name: str) -> tuple[int, str]:
     return (_WEIGHTY.index(name) if name in _WEIGHTY else len(_WEIGHTY), name)
 
 
-def login_hint(context: str) -> str:
-    """Return what to do when the credentials are refused."""
-    return f"log in again for context {context}: kubectl get nodes must work"
-
-
 def tenant_namespaces(reading: Reading) -> tuple[str, ...] | None:
     """Return the namespaces whose pods were read when it was not all of them."""
     return next((one.namespaces for one in reading.listed if one.name == "pods"), None)
