@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from gpuaudit.collect.kubernetes.connection import connections
 from gpuaudit.collect.live import collect_live
 from gpuaudit.config import Config
 from gpuaudit.errors import UserError
@@ -55,6 +56,32 @@ def test_two_contexts_of_one_cluster_count_once(api: Replay) -> None:
     found = collect_live(Config(kubeconfig=path, context=("auditor", "again"), now=NOW)).snapshot
     assert len(found.nodes) == 35
     assert any("the same cluster" in source.detail for source in found.sources)
+
+
+@pytest.mark.parametrize(
+    ("contexts", "expected"),
+    [
+        ({"a": "east", "b": "west"}, ["east", "west"]),
+        ({"a": "east", "b": "east"}, ["a", "b"]),
+        ({"prod": "east", "other": "east", "third": "prod"}, ["prod", "other", "third"]),
+        ({"b": "a", "a": "c", "c": "c"}, ["b", "a", "c"]),
+        ({"a": "arn:aws:eks:eu-west-1:1:cluster/ml", "b": "gke_p_eu_ml"}, ["a", "b"]),
+    ],
+)
+def test_no_two_clusters_of_a_fleet_share_a_name(contexts: dict[str, str], expected: list[str], tmp_path: Path) -> None:
+    config = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [
+            {"name": name, "cluster": {"server": f"http://h{number}"}} for number, name in enumerate(contexts.values())
+        ],
+        "contexts": [{"name": name, "context": {"cluster": at, "user": "u"}} for name, at in contexts.items()],
+        "users": [{"name": "u", "user": {"token": "t"}}],
+        "current-context": next(iter(contexts)),
+    }
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(config))
+    assert [one.cluster for one in connections(tuple(contexts), path)] == expected
 
 
 def test_beside_others_a_cluster_without_its_pods_shows_no_free_nodes(api: Replay, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from gpuaudit.collect.live import collect_live
 from gpuaudit.config import Config
 from gpuaudit.errors import UserError
 from tests.kubernetes.reading import NOW, PODS, live, the_source
-from tests.kubernetes.replay import Fault, Replay, drop, replay_server, status
+from tests.kubernetes.replay import Answer, Fault, Replay, drop, replay_server, status
 from tests.kubernetes.test_lab import check_nodes
 
 pytestmark = pytest.mark.usefixtures("impatient")
@@ -51,6 +51,33 @@ def test_credentials_that_expire_under_way_are_renewed_once(api: Replay, tmp_pat
     found = collect_live(Config(kubeconfig=api.kubeconfig("auditor", **user))).snapshot
     assert the_source(found).status == "ok", the_source(found).detail
     assert counter.read_text().count("x") == 2
+
+
+def test_a_token_that_expires_while_several_requests_are_under_way(api: Replay, tmp_path: Path) -> None:
+    """All workers are refused with the old token; those that did not renew it ask again with the new one."""
+    counter = tmp_path / "calls"
+    credential = {
+        "apiVersion": "client.authentication.k8s.io/v1",
+        "kind": "ExecCredential",
+        "status": {"token": "t-%s"},
+    }
+    script = (
+        f"echo x >> {counter}\nprintf '%s' '{json.dumps(credential)}' | sed s/%s/$(wc -l < {counter} | tr -d ' ')/\n"
+    )
+    user = plugin_user(tmp_path / "plugin", script)
+
+    def revoke(path: str, answer: Answer) -> Answer:
+        if path.startswith(PODS):
+            api.tokens.pop("t-1", None)
+        return answer
+
+    api.change = revoke
+    for _ in range(3):
+        counter.unlink(missing_ok=True)
+        api.tokens = {"t-1": "auditor", "t-2": "auditor"}
+        found = collect_live(Config(kubeconfig=api.kubeconfig("auditor", **user), now=NOW)).snapshot
+        assert the_source(found).status == "ok", the_source(found).detail
+        assert counter.read_text().count("x") == 2
 
 
 def test_credentials_that_are_gone_for_good_leave_what_was_read(api: Replay) -> None:

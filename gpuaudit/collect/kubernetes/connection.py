@@ -4,6 +4,7 @@ import logging
 import queue
 import re
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -231,10 +232,15 @@ def _known_contexts(kubeconfig: Path | None) -> tuple[list[dict[str, Any]], dict
 
 
 def _cluster_names(rows: Sequence[dict[str, Any]]) -> dict[str, str]:
-    """Return the cluster name of each context, by context; names that two share become the contexts'."""
+    """Return the cluster name of each context, by context; names that two share become the contexts'.
+
+    A context's name may be another cluster's, so this goes on until no name is shared: at the latest when all are
+    contexts, whose names differ.
+    """
     names = {row["name"]: short_name(str(row.get("context", {}).get("cluster") or row["name"])) for row in rows}
-    twice = {name for name in names.values() if list(names.values()).count(name) > 1}
-    return {context: context if name in twice else name for context, name in names.items()}
+    while twice := {name for name, count in Counter(names.values()).items() if count > 1}:
+        names = {context: context if name in twice else name for context, name in names.items()}
+    return names
 
 
 def _in_cluster() -> bool:

@@ -46,6 +46,7 @@ class Fetcher:
     renewals: int = 0
     refused: bool = False  # a 401 was seen: nobody else needs to ask
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    _renewing: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def get(
         self,
@@ -67,10 +68,11 @@ class Fetcher:
                 raise UnauthorizedError("401 the server refused the credentials")
             if self.deadline.over:
                 raise OutOfTimeError(f"the time for collecting was over{before}")
+            asked_with = self.renewals
             status, body, wait = self._ask(target, accept, attempt, most)
             if 200 <= status < 300:
                 return body
-            if status == 401 and self._renewed():
+            if status == 401 and self._newer_than(asked_with):
                 continue
             if status not in (0, *_AGAIN) or attempt == TRIES or _NO_ENDPOINTS in body[:2000]:
                 error = failure(status, bytes(body))
@@ -81,13 +83,18 @@ class Fetcher:
             self.deadline.sleep(wait if wait is not None else _pause(attempt))
         raise ApiError("no answer")
 
-    def _renewed(self) -> bool:
-        """Renew the credentials, once in a run: they may have expired under way."""
-        with self._lock:
-            if self.renewals:
-                return False
-            self.renewals += 1
-            return self.connection.renew(self.deadline.remaining)
+    def _newer_than(self, asked_with: int) -> bool:
+        """Whether there are newer credentials than those of that renewal; they may have expired under way.
+
+        Several workers are refused at a time: the first renews, once in a run, the others ask again with what it got.
+        """
+        with self._renewing:
+            if self.renewals == 0 and not self.refused:
+                if self.connection.renew(self.deadline.remaining):
+                    self.renewals = 1
+                else:
+                    self.refused = True
+            return self.renewals > asked_with
 
     def _ask(self, target: str, accept: str, attempt: int, most: int) -> tuple[int, bytearray, float | None]:
         """Return status (0 = the connection broke), body, and how long the server asks to wait."""
