@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from difflib import get_close_matches
+from typing import NamedTuple
 
 import msgspec
 
@@ -149,26 +150,67 @@ def _of_use(
 ) -> tuple[list[Inventory], list[Source]]:
     """Return the inventories to audit together, and the sources.
 
-    Failed clusters only have a source. A cluster that two contexts mean counts once. Beside others, a cluster whose
-    pods were not all read gives no nodes: rules would take them for empty, since the others' pods are there.
+    Failed clusters only have a source. A cluster that two contexts mean counts once, as whoever may read most of it
+    sees it. Beside others, a cluster whose pods were not all read gives no nodes: rules would take them for empty,
+    since the others' pods are there.
     """
-    kept: list[Inventory] = []
-    sources: list[Source] = []
-    seen: dict[str, str] = {}
-    for reading, inventory, source in zip(readings, inventories, told, strict=True):
-        uid = inventory.clusters[0].uid
-        if status_of(reading) == "failed":
-            sources.append(source)
-        elif uid and uid in seen:
-            detail = f"{source.detail}; the same cluster as {seen[uid]}: read once"
-            sources.append(msgspec.structs.replace(source, status="ok", detail=detail, provides=()))
+    views = [_View(reading, inventory) for reading, inventory in zip(readings, inventories, strict=True)]
+    usable = [number for number, reading in enumerate(readings) if status_of(reading) != "failed"]
+    chosen: list[int] = []
+    instead: dict[int, int] = {}
+    for number in sorted(usable, key=lambda one: views[one].narrowness):
+        other = next((one for one in chosen if views[number].overlaps(views[one])), None)
+        if other is None:
+            chosen.append(number)
         else:
-            seen[uid or inventory.clusters[0].name] = inventory.clusters[0].name
-            kept.append(inventory)
-            sources.append(source)
+            instead[number] = other
+    sources = [
+        _counted_once(source, views[number], views[instead[number]]) if number in instead else source
+        for number, source in enumerate(told)
+    ]
+    kept = [inventories[number] for number in sorted(chosen)]
     if len(kept) > 1:
         kept = [one if {"nodes", "pods"} <= set(one.provides) else _without_nodes(one) for one in kept]
     return kept, sources
+
+
+class _View(NamedTuple):
+    """A cluster as a context reads it."""
+
+    reading: Reading
+    inventory: Inventory
+
+    @property
+    def name(self) -> str:
+        return self.inventory.clusters[0].name
+
+    @property
+    def namespaces(self) -> frozenset[str] | None:
+        """Namespaces whose pods were read, None for the whole cluster."""
+        found = next((one.namespaces for one in self.reading.listed if one.name == "pods"), None)
+        return None if found is None else frozenset(found)
+
+    @property
+    def narrowness(self) -> tuple[bool, bool]:
+        """What puts the views that show most first."""
+        return not self.inventory.clusters[0].listed, self.namespaces is not None
+
+    def overlaps(self, other: "_View") -> bool:
+        """Whether both show some of the same pods. Who may not read a cluster's UID knows it by its address."""
+        uids = {self.inventory.clusters[0].uid, other.inventory.clusters[0].uid}
+        same = len(uids) == 1 if None not in uids else self.reading.connection.base == other.reading.connection.base
+        if not same:
+            return False
+        return self.namespaces is None or other.namespaces is None or bool(self.namespaces & other.namespaces)
+
+
+def _counted_once(source: Source, view: _View, instead: _View) -> Source:
+    """Return the source of a view of a cluster that another context shows: it gives nothing of its own."""
+    detail = f"{source.detail}; the same cluster as {instead.name}: read once"
+    if instead.namespaces is not None and (missing := sorted((view.namespaces or frozenset()) - instead.namespaces)):
+        detail += f", without {', '.join(missing[:6])}: audit them with this context alone"
+        return msgspec.structs.replace(source, detail=detail, provides=())
+    return msgspec.structs.replace(source, status="ok", detail=detail, provides=())
 
 
 def _without_nodes(inventory: Inventory) -> Inventory:

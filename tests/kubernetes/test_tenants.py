@@ -101,3 +101,23 @@ def test_rights_in_every_namespace_are_rights_in_the_cluster(api: Replay) -> Non
     check_nodes(found)
     assert the_source(found).status == "ok"
     assert "pods were listed namespace by namespace" in the_source(found).detail
+
+
+def test_a_namespace_that_vanishes_after_it_was_listed_makes_no_tenant(api: Replay) -> None:
+    """Its rights go with it: 403. Neither does a namespace that only the kubeconfig still names."""
+    api.faults.append(Fault(f"{PODS}?", answer=status(403, "pods is forbidden at the cluster scope")))
+    api.extra["namespaces"] = [{"metadata": {"name": "vanished"}}]
+    api.faults.append(Fault("/api/v1/namespaces/vanished/pods", answer=status(403, "pods is forbidden")))
+    api.faults.append(Fault("/api/v1/namespaces/stale/pods", answer=status(403, "pods is forbidden")))
+    api.faults.append(Fault("/api/v1/namespaces/vanished", answer=status(404, "not found")))
+    found = live(api, context_namespace="stale")
+    check_nodes(found)
+    assert the_source(found).status == "ok", the_source(found).detail
+
+
+def test_a_namespace_that_may_not_be_read_makes_a_tenant(api: Replay) -> None:
+    api.faults.append(Fault(f"{PODS}?", answer=status(403, "pods is forbidden at the cluster scope")))
+    api.extra["namespaces"] = [{"metadata": {"name": "secret"}}]
+    api.faults.append(Fault("/api/v1/namespaces/secret/pods", answer=status(403, "pods is forbidden")))
+    api.faults.append(Fault("/api/v1/namespaces/secret", answer=status(403, "namespaces is forbidden")))
+    assert not live(api).clusters[0].listed

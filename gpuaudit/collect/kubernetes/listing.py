@@ -67,10 +67,13 @@ class Listed:
 
 
 class Places(NamedTuple):
-    """Namespaces to try where the cluster as a whole may not be listed; `whole` if there are no others."""
+    """Namespaces to try where the cluster as a whole may not be listed.
+
+    `known` are all that there are, if they could be listed and each is tried; else none.
+    """
 
     namespaces: tuple[str, ...] = ()
-    whole: bool = False
+    known: frozenset[str] = frozenset()
 
 
 NOWHERE = Places()
@@ -118,22 +121,37 @@ def may_list(fetcher: Fetcher, served: Served, *, namespaces: Iterable[str] = ()
 
 
 def _by_namespace(fetcher: Fetcher, listed: Listed, take: Take, places: Places) -> None:
-    """List one namespace after the other; together they are the cluster if each may be read and there are no others."""
+    """List one namespace after the other; together they are the cluster if each that there is may be read."""
     allowed = []
+    missing = set(places.known)
     for namespace in places.namespaces:
         try:
             _pages(fetcher, listed, take, _path(listed.served, namespace))
         except ForbiddenError:
+            if namespace in missing and _is_gone(fetcher, namespace):
+                missing.discard(namespace)
             continue
         except ApiError as error:
             _end(listed, error)
             return
         allowed.append(namespace)
-    if places.whole and len(allowed) == len(places.namespaces):
+        missing.discard(namespace)
+    if places.known and not missing:
         listed.remarks.append("were listed namespace by namespace")
         return
     listed.namespaces = tuple(allowed)
     listed.how = How.PARTLY if allowed else How.FORBIDDEN
+
+
+def _is_gone(fetcher: Fetcher, namespace: str) -> bool:
+    """Whether a namespace was deleted after it was listed, and with it the right to read it."""
+    try:
+        fetcher.get(f"/api/v1/namespaces/{quote(namespace, safe='')}")
+    except AbsentError:
+        return True
+    except ApiError:
+        pass
+    return False
 
 
 def _pages(fetcher: Fetcher, listed: Listed, take: Take, path: str) -> None:

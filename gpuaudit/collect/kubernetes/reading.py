@@ -115,7 +115,7 @@ def _places(reading: Reading, given: tuple[str, ...]) -> Places:
     listed = any(one.name == "namespaces" and one.complete for one in reading.listed)
     tried = given or tuple(dict.fromkeys((*reading.connection.namespaces, *known)))[:MAX_NAMESPACES]
     reading.tried = tried
-    return Places(tried, whole=listed and set(known) <= set(tried))
+    return Places(tried, known=frozenset(known) if listed and set(known) <= set(tried) else frozenset())
 
 
 def _nothing() -> None:
