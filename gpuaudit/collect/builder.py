@@ -16,7 +16,7 @@ from typing import NamedTuple
 from gpuaudit.cluster.platform import Namespace
 from gpuaudit.collect.decode import Decoded, Kind, Text, decode_page, decode_text
 from gpuaudit.collect.gather.finish import inventory_of, make_nodes
-from gpuaudit.collect.gather.pods import take_pod, take_pods
+from gpuaudit.collect.gather.pods import forget_pods, take_pod, take_pods
 from gpuaudit.collect.gather.state import Gathered
 from gpuaudit.collect.gather.take import take
 from gpuaudit.collect.inventory import Inventory
@@ -30,6 +30,7 @@ from gpuaudit.collect.objects.systems import systems_of_image
 from gpuaudit.knowledge import gpus, kinds, kubernetes, mig, prices
 
 POD: Kind = ("", "Pod")
+NODE: Kind = ("", "Node")
 MAX_BROKEN_NAMES = 20
 
 
@@ -100,6 +101,13 @@ class InventoryBuilder:
         """Say that a kind was read in some namespaces only. Of pods that means: a tenant's view, without nodes."""
         self._state.within[kind] = tuple(namespaces)
 
+    def start_over(self, kind: Kind) -> None:
+        """Forget the pods or nodes that were taken: they come again, less those that are gone meanwhile."""
+        if kind == POD:
+            forget_pods(self._state)
+        elif kind == NODE:
+            self._state.kept.clear("nodes")
+
     def nodes_read(self) -> None:
         """Say that no more nodes and resource slices come: of pods on nodes without GPUs only sums are kept."""
         if not self._state.nodes_complete:
@@ -137,17 +145,27 @@ class InventoryBuilder:
 
     def _take(self, decoded: Decoded) -> None:
         state = self._state
-        state.broken += decoded.broken
-        state.broken_names += decoded.named[: MAX_BROKEN_NAMES - len(state.broken_names)]
+        self._count(decoded)
         for kind, item in decoded.objects:
             state.seen.add(kind)
             if self._dated:
                 self._see_times(item)
-            if isinstance(item, Pod):
-                take_pod(state, item)
-            else:
-                take(state, kind, item)
+            try:
+                if isinstance(item, Pod):
+                    take_pod(state, item)
+                else:
+                    take(state, kind, item)
+            except (ArithmeticError, ValueError) as error:  # numbers that no machine has
+                broken = Decoded()
+                broken.fail(f"{kind[1]}/{item.metadata.namespace}/{item.metadata.name}", error)
+                self._count(broken)
         decoded.objects.clear()
+
+    def _count(self, decoded: Decoded) -> None:
+        """Note what could not be used."""
+        state = self._state
+        state.broken += decoded.broken
+        state.broken_names += decoded.named[: MAX_BROKEN_NAMES - len(state.broken_names)]
 
     def _see_times(self, item: Object) -> None:
         times = [item.metadata.creation_timestamp]

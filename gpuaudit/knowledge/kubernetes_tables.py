@@ -147,6 +147,8 @@ class Fractions(Entry, frozen=True):
     fraction: str
     memory_mib: str
     devices: str
+    most_memory_mib: int
+    most_devices: int
     received: str
     group_labels: tuple[str, ...]
     group_label_prefixes: tuple[str, ...]

@@ -77,6 +77,7 @@ class Owners(Entry, frozen=True):
 
     stop_kinds: tuple[str, ...]
     final_kinds: tuple[str, ...]
+    leaf_makers: tuple[str, ...]
     template_hash: tuple[str, ...]
     max_depth: int
     root_label: tuple[RootLabel, ...]

@@ -3,6 +3,8 @@
 import json
 import random
 
+import pytest
+
 from gpuaudit.collect.builder import InventoryBuilder
 from gpuaudit.collect.inventory import Inventory, join
 from tests.kubernetes.objects import GFD_A100, Tree, inventory, node, owned_by, pod, thing
@@ -167,3 +169,28 @@ def test_how_long_a_mig_state_stands_is_told_by_who_wrote_it() -> None:
     written["metadata"]["managedFields"] = writers
     told = inventory(written, node("b", labels=labels))
     assert [one.mig_state_since and one.mig_state_since.day for one in told.nodes] == [2, None]
+
+
+def test_the_newest_version_of_a_controller_decides_in_any_order() -> None:
+    """Also where of the newest nothing is kept: it asks for no GPU any more, and runs no engine."""
+    gpu = {
+        "containers": [{"name": "m", "image": "vllm/vllm-openai:v1", "resources": {"limits": {"nvidia.com/gpu": "1"}}}]
+    }
+    plain = {"containers": [{"name": "m", "image": "nginx:1"}]}
+    older = versioned(thing("Deployment", "web", "apps/v1", spec={"replicas": 1, "template": {"spec": gpu}}), 1)
+    newer = versioned(thing("Deployment", "web", "apps/v1", spec={"replicas": 1, "template": {"spec": plain}}), 2)
+    for inputs in ([[older], [newer]], [[newer], [older]], [[older, newer, older]]):
+        found = from_inputs(*inputs)
+        assert found.workloads == ()
+        assert [system.key for system in found.systems if system.key == "vllm"] == []
+    assert len(from_inputs([newer], [versioned(older, 3)]).workloads) == 1
+
+
+def test_an_ended_pod_there_is_no_room_for_ends_the_one_that_ran(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gpuaudit.collect.gather.pods._room_for_ended", lambda state: False)
+    running = versioned(pod("g", requests={"gpu": "2"}), 1)
+    ended = versioned(pod("g", requests={"gpu": "2"}, status={"phase": "Succeeded"}), 2)
+    for inputs in ([[running], [ended]], [[ended], [running]]):
+        found = from_inputs([node(labels=GFD_A100, gpu=8)], *inputs)
+        assert found.pods == ()
+        assert found.nodes[0].pods_bound == 0

@@ -12,6 +12,7 @@ from gpuaudit.collect.kubernetes.deadline import Deadline
 from gpuaudit.collect.kubernetes.fetch import Fetcher
 from gpuaudit.collect.kubernetes.reading import read_cluster
 from gpuaudit.errors import UserError
+from tests.kubernetes.objects import node, pod
 from tests.kubernetes.reading import PODS, live, the_source
 from tests.kubernetes.replay import (
     Fault,
@@ -123,6 +124,38 @@ def test_a_list_that_expires_without_a_token_starts_over_and_counts_no_pod_twice
     check_nodes(found)
     assert "pods started over" in the_source(found).detail
     assert len({pod.key for pod in found.pods}) == len(found.pods)
+
+
+@pytest.mark.parametrize("what", ["pods", "nodes"])
+def test_what_is_gone_when_a_list_starts_over_is_not_there(
+    api: Replay, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    """Two objects are on the first page only until the list expires."""
+    small_pages(monkeypatch)
+    expected = live(api).nodes
+    live_node = expected[0].name
+    ghost: dict[str, Any] = {
+        "pods": pod("ghost", node_name="ghost", requests={"gpu": "1"}),
+        "nodes": node("ghost", gpu=8),
+    }[what]
+    other: dict[str, Any] = {"pods": pod("plain", node_name=live_node, requests={"cpu": "9"}), "nodes": node("plain")}[
+        what
+    ]
+    path = f"/api/v1/{what}?"
+
+    def first_page(handler: Handler) -> None:
+        code, headers, body = handler.good()
+        page = json.loads(body)
+        page["items"] += [ghost, other]
+        handler.reply((code, headers, json.dumps(page).encode()))
+
+    api.faults.append(Fault(path, act=first_page, times=1))
+    api.faults.append(Fault(path, answer=status(410, "expired"), times=1, after=0 if what == "nodes" else 2))
+    found = live(api)
+    assert f"{what} started over" in the_source(found).detail
+    check_nodes(found)
+    assert not [item for item in (*found.pods, *found.nodes) if item.name in ("ghost", "plain")]
+    assert found.nodes == expected
 
 
 def test_a_list_that_always_expires_ends(api: Replay, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -270,3 +270,99 @@ def test_pending_and_gated_pods_ask_but_do_not_hold() -> None:
 def test_fractional_strings_that_are_no_numbers_are_no_fractions() -> None:
     found = inventory(node(labels=GFD_A100, gpu=8), pod(meta={"annotations": {"gpu-fraction": "lots"}}))
     assert found.pods == ()
+
+
+EXTENDED = {"resourceClaimName": "p1-extended"}
+MAPPED = EXTENDED | {
+    "requestMappings": [{"containerName": "main", "resourceName": "nvidia.com/gpu", "requestName": "r"}]
+}
+
+
+@pytest.mark.parametrize("status", [EXTENDED, MAPPED])
+@pytest.mark.parametrize("hosts", [[], [node()], [node(gpu=0)]], ids=["unreadable", "without", "zero"])
+def test_an_extended_resource_that_dra_serves_counts_once_whatever_its_node_shows(
+    hosts: list[Tree], status: Tree
+) -> None:
+    item = pod(requests={"gpu": "1"}, status={"extendedResourceClaimStatus": status})
+    found = the_holding(*hosts, resource_slice([device(0)]), claim("p1-extended", "p1", devices=("gpu-0",)), item)
+    assert (found.kind, found.gpus) == ("dra", 1.0)
+
+
+def test_a_mapping_tells_what_a_device_plugin_gives_beside_it() -> None:
+    item = pod(requests={"gpu": "1", "nvidia.com/mig-1g.5gb": "1"}, status={"extendedResourceClaimStatus": MAPPED})
+    host = node(labels=GFD_A100, gpu=8, **{"nvidia.com/mig-1g.5gb": 7})
+    found = the_pod(host, resource_slice([device(0)]), claim("p1-extended", "p1", devices=("gpu-0",)), item)
+    assert sorted(one.kind for one in found.holdings) == ["dra", "mig"]
+
+
+def test_pods_that_wait_for_one_claim_ask_once() -> None:
+    pods = [uses("c", name=f"p{number}", node_name=None) for number in range(3)]
+    waiting = inventory(claim("c", allocated=False), *pods).waiting
+    assert sum(one.count for one in waiting) == pytest.approx(1.0)
+    assert sum(one.gpus or 0.0 for one in waiting) == pytest.approx(1.0)
+
+
+def test_of_alternatives_that_differ_it_is_unknown_which_is_held() -> None:
+    alternatives = [
+        {"name": "big", "deviceClassName": "gpu.nvidia.com"},
+        {"name": "small", "deviceClassName": "mig.nvidia.com"},
+    ]
+    spec = {"devices": {"requests": [{"name": "r", "firstAvailable": alternatives}]}}
+
+    def held(request: str) -> Tree:
+        result = {"request": request, "driver": "gpu.nvidia.com", "pool": "n1", "device": "d"}
+        status = {"allocation": {"devices": {"results": [result]}}, "reservedFor": [{"resource": "pods", "name": "p1"}]}
+        return thing("ResourceClaim", "c", "resource.k8s.io/v1", spec=spec, status=status)
+
+    assert the_holding(node(), held("r/big"), uses("c")).gpus == 1.0
+    assert the_holding(node(), held("r/small"), uses("c")).gpus is None
+    waits = inventory(
+        thing("ResourceClaim", "c", "resource.k8s.io/v1", spec=spec, status={}), uses("c", node_name=None)
+    )
+    assert [w.gpus for w in waits.waiting] == [None]
+
+
+@pytest.mark.parametrize(
+    "annotations",
+    [
+        {"gpu-fraction": "-0.5"},
+        {"gpu-fraction": "5"},
+        {"gpu-fraction": "0.5", "gpu-fraction-num-devices": "-3"},
+        {"gpu-fraction": "0.5", "gpu-fraction-num-devices": "1.5"},
+        {"gpu-fraction": "0.5", "gpu-fraction-num-devices": "1e200"},
+        {"gpu-memory": "1e200"},
+        {"gpu-memory": "-5"},
+    ],
+    ids=str,
+)
+def test_a_fraction_that_no_scheduler_grants_is_none(annotations: Tree) -> None:
+    host = node(labels=GFD_A100, gpu=8)
+    assert inventory(host, pod(meta={"annotations": annotations})).pods == ()
+    found = the_holding(host, pod(requests={"gpu": "2"}, meta={"annotations": annotations}))
+    assert (found.kind, found.gpus) == ("whole", 2.0)
+
+
+def test_a_template_that_asks_for_no_gpus_makes_no_gpu_workload() -> None:
+    template = {"spec": {"containers": [{"name": "m", "resources": {"limits": {"nvidia.com/gpu": "0"}}}]}}
+    deployment = thing("Deployment", "web", "apps/v1", spec={"replicas": 1, "template": template})
+    custom = thing("RayCluster", "r", "ray.io/v1", spec={"headGroupSpec": {"template": template}})
+    assert inventory(deployment, custom).workloads == ()
+    template["spec"]["containers"][0]["resources"]["limits"]["nvidia.com/gpu"] = "1"
+    assert len(inventory(deployment, custom).workloads) == 2
+
+
+@pytest.mark.parametrize(
+    "amount", ["1e308", 10**400, "9" * 400, 1e308, "-1e308", "8E", "1e400"], ids=lambda a: str(a)[:8]
+)
+def test_amounts_that_no_machine_has_end_nothing(amount: object) -> None:
+    """They are capped as Kubernetes caps them, or not read."""
+    asks = [pod(f"p{number}", requests={"cpu": amount, "memory": amount}) for number in range(3)]
+    gpu = [pod(f"g{number}", requests={"gpu": "1", "cpu": amount, "memory": amount}) for number in range(3)]
+    register = json.dumps([{"id": "GPU-0", "count": 10, "devmem": amount, "devcore": 100, "type": V100}])
+    hami = node("n2", annotations={"hami.io/node-nvidia-register": register}, gpu=10)
+    shared = node("n3", labels={"nvidia.com/mig-1g.5gb.replicas": "9" * 5000}, **{"nvidia.com/mig-1g.5gb": 7})
+    odd = node("n4", gpu=8, memory=str(amount), cpu=str(amount))
+    on_shared = pod("s", node_name="n3", requests={"nvidia.com/mig-1g.5gb": "1"})
+    found = inventory(node(labels=GFD_A100, gpu=8), hami, shared, odd, *asks, *gpu, on_shared)
+    assert len(found.nodes) == 4
+    assert len(found.pods) == 4

@@ -174,3 +174,25 @@ def test_engine_and_model_of_a_workload() -> None:
         "2",
     )
     assert found.pods[0].containers[0].env == {"NCCL_DEBUG": "INFO", "OPENAI_BASE_URL": "external"}
+
+
+def test_static_pods_of_a_listed_node_are_one_each() -> None:
+    """The node is listed and owns them all: it is nobody's root."""
+    host = node(gpu=8)
+    meta = {"ownerReferences": [owned_by(host)]}
+    gpus = [pod(name, requests=GPU, meta=meta) for name in ("a", "b")]
+    plain = [pod(name, requests={"cpu": "1"}, meta=meta) for name in ("etcd", "proxy")]
+    found = inventory(host, *gpus, *plain)
+    assert [item.id for item in found.workloads] == ["c/Pod/team/a", "c/Pod/team/b"]
+    assert [tenant.workload for tenant in found.nodes[0].tenants] == ["c/Pod/team/etcd", "c/Pod/team/proxy"]
+
+
+def test_a_driver_without_a_gpu_leads_to_whose_its_executors_are() -> None:
+    application = thing("SparkApplication", "etl", "sparkoperator.k8s.io/v1beta2", spec={})
+    driver = pod("etl-driver", requests={"cpu": "1"}, meta={"ownerReferences": [owned_by(application)]})
+    executors = [owned(driver, f"etl-exec-{number}") for number in range(2)]
+    for order in ([application, driver, *executors], [*executors, driver, application]):
+        assert roots(*order) == [("SparkApplication/team/etl", True)]
+    job = thing("Job", "launch", "batch/v1", spec={})
+    launcher = pod("launch-x", requests={"cpu": "1"}, meta={"ownerReferences": [owned_by(job)]})
+    assert [name for name, _ in roots(job, launcher, owned(launcher, "w"))] == ["Job/team/launch"]

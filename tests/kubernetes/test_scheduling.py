@@ -159,6 +159,29 @@ def test_an_old_refusal_of_a_complete_workload_is_over() -> None:
     assert inventory(deployment, replica_set, there, refusal("ReplicaSet", "a-1")).waiting == ()
 
 
+def test_what_wants_no_pods_lacks_none() -> None:
+    """Scaled to none, complete, or suspended since the refusal."""
+    deployment, replica_set = server(0)
+    assert inventory(deployment, replica_set, refusal("ReplicaSet", "a-1")).waiting == ()
+    template = {"spec": {"containers": [{"name": "m", "resources": {"requests": GPU}}]}}
+    spec = {"parallelism": 2, "completions": 2, "template": template}
+    complete = {"conditions": [{"type": "Complete", "status": "True"}], "succeeded": 2}
+    for more, status in (({}, complete), ({"suspend": True}, {}), ({}, {"succeeded": 2}), ({"parallelism": 0}, {})):
+        job = thing("Job", "a", "batch/v1", spec=spec | more, status=status)
+        assert inventory(job, refusal("Job", "a")).waiting == ()
+    job = thing("Job", "a", "batch/v1", spec=spec, status={"succeeded": 1})
+    assert [found.pods for found in inventory(job, refusal("Job", "a")).waiting] == [1]
+
+
+def test_a_job_of_a_schedule_lacks_what_it_says_itself() -> None:
+    template = {"spec": {"containers": [{"name": "m", "resources": {"requests": GPU}}]}}
+    spec = {"parallelism": 3, "template": template}
+    cron = thing("CronJob", "nightly", "batch/v1", spec={"schedule": "5 1 * * *", "jobTemplate": {"spec": spec}})
+    job = thing("Job", "nightly-1", "batch/v1", owner=cron, spec=spec)
+    (found,) = inventory(cron, job, refusal("Job", "nightly-1")).waiting
+    assert (found.workload, found.pods) == ("c/CronJob/team/nightly", 3)
+
+
 def test_a_refusal_of_something_unknown_counts_for_nothing() -> None:
     assert inventory(refusal("ReplicaSet", "gone-1")).waiting == ()
 

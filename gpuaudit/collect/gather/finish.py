@@ -1,5 +1,6 @@
 """From what was gathered of a cluster to its inventory: cards, owners, holdings, waiting work, systems."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import groupby
@@ -153,9 +154,16 @@ def _surroundings(state: Gathered, nodes: Mapping[str, Node], devices: _Devices)
     shares = {
         key: share for key, item in devices.by_key.items() if (share := _share(item, nodes.get(item.node))) is not None
     }
-    claims = list(state.kept.values("claims", ResourceClaim))
+    users = Counter(
+        (kept.record.namespace, name)
+        for kept in state.pods.values()
+        if not kept.record.ended
+        for name in kept.record.resource_claims
+    )
+    claims = {(c.metadata.namespace, c.metadata.name): c for c in state.kept.values("claims", ResourceClaim)}
     return Surroundings(
-        claims={(c.metadata.namespace, c.metadata.name): claim_facts(c, devices.by_key, shares) for c in claims},
+        claims={key: claim_facts(c, devices.by_key, shares, users=users[key]) for key, c in claims.items()},
+        by_claim={key: kept.by_claim for key, kept in state.pods.items() if kept.by_claim is not None},
         templates={(t.namespace, t.name): t.pieces for t in state.kept.values("templates", KeptTemplate)},
         asks={key: kept.templates for key, kept in state.pods.items() if kept.templates},
         reserved=reserved,

@@ -8,10 +8,10 @@ from gpuaudit.collect.decode import Decoded, named
 from gpuaudit.collect.gather.state import Gathered, KeptPod, version_of
 from gpuaudit.collect.kubernetes_types import Identity
 from gpuaudit.collect.kubernetes_types.pods import LightPod, Pod
-from gpuaudit.collect.objects.fold import FoldedPod, pod_key
+from gpuaudit.collect.objects.fold import Fold, FoldedPod, pod_key
 from gpuaudit.collect.objects.holdings import is_gpu_resource
 from gpuaudit.collect.objects.nodes import condition
-from gpuaudit.collect.objects.owners import controller, owner_key, start_of
+from gpuaudit.collect.objects.owners import controller, may_own, owner_key, start_of
 from gpuaudit.collect.objects.pods import claim_names, is_ready, pod_record
 from gpuaudit.collect.objects.requests import Amounts, pod_requests
 from gpuaudit.collect.objects.systems import agents_of
@@ -38,7 +38,7 @@ def take_pods(state: Gathered, page: Decoded) -> None:
                 _take_whole(state, pod if isinstance(pod, Pod) else _WHOLE.decode(raw), requests)
             else:
                 _take_light(state, pod, requests)
-        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError, ArithmeticError) as error:
             page.fail(named(raw, "Pod"), error)
     page.unread.clear()
 
@@ -78,7 +78,16 @@ def _take_light(state: Gathered, pod: Pod | LightPod, requests: Amounts) -> None
     if kept is not None:
         del state.pods[key]
     _fold(state, pod, requests, version)
+    if pod.status.phase not in _ENDED and may_own(pod.metadata):
+        state.owners.add("", "Pod", pod.metadata)
     _take_evidence(state, pod)
+
+
+def forget_pods(state: Gathered) -> None:
+    """Forget all pods: they are listed anew."""
+    state.pods.clear()
+    state.fold = Fold()
+    state.ended_pods = 0
 
 
 def settle(state: Gathered) -> None:
@@ -133,6 +142,8 @@ def _may_hold(pod: Pod | LightPod, requests: Amounts) -> bool:
 def _keep(state: Gathered, pod: Pod, requests: Amounts, version: int) -> None:
     record = pod_record(pod, requests, cluster=state.cluster)
     if record.ended and not _room_for_ended(state):
+        state.pods.pop((record.namespace, record.name), None)  # an older version still ran
+        _fold(state, pod, requests, version)
         return
     scheduled = condition(pod.status.conditions, "PodScheduled")
     message = (scheduled.message if scheduled and scheduled.status == "False" else None) or ""
@@ -142,8 +153,17 @@ def _keep(state: Gathered, pod: Pod, requests: Amounts, version: int) -> None:
         start=start_of(pod.metadata),
         templates=claim_names(pod).templates,
         message=message[: objects().limits.message_chars],
+        by_claim=_by_claim(pod),
     )
     state.owners.add("", "Pod", pod.metadata)
+
+
+def _by_claim(pod: Pod) -> tuple[str, ...] | None:
+    """Return the extended resources that a pod got as a claim; None when it has no such claim."""
+    extended = pod.status.extended_resource_claim_status
+    if extended is None or not extended.resource_claim_name:
+        return None
+    return tuple(row.resource_name for row in extended.request_mappings or ())
 
 
 def _room_for_ended(state: Gathered) -> bool:

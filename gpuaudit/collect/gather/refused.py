@@ -1,9 +1,10 @@
 """Pods that a ResourceQuota refused: they do not exist, only events of their controller tell of them."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from gpuaudit.cluster.platform import Event
-from gpuaudit.cluster.workloads import Pod, Workload
+from gpuaudit.cluster.snapshot import workload_id
+from gpuaudit.cluster.workloads import Pod
 from gpuaudit.collect.gather.state import Gathered, KeptWorkload
 from gpuaudit.collect.objects.holdings import is_gpu_resource
 from gpuaudit.collect.objects.quantities import quantity
@@ -13,10 +14,10 @@ from gpuaudit.knowledge.scheduling import refused_by_quota, scheduling
 
 def refused(state: Gathered, pods: Iterable[Pod]) -> list[Queued]:
     """Return what workloads lack because a quota refused their pods, each workload once."""
-    listed = {kept.record.id: kept.record for kept in state.kept.all_values("work ", KeptWorkload)}
-    there: dict[str, int] = {}
+    listed = {kept.record.id: kept for kept in state.kept.all_values("work ", KeptWorkload)}
+    there: dict[str, list[Pod]] = {}
     for pod in pods:
-        there[pod.workload] = there.get(pod.workload, 0) + (not pod.ended and pod.deleted is None)
+        there.setdefault(pod.workload, []).append(pod)
     found: dict[str, Queued] = {}
     for event in sorted(state.kept.values("events", Event), key=lambda one: (str(one.last), one.name)):
         if event.reason in scheduling().quota.refused_reasons and (lacking := _lacking(state, event, listed, there)):
@@ -24,18 +25,18 @@ def refused(state: Gathered, pods: Iterable[Pod]) -> list[Queued]:
     return [found[workload] for workload in sorted(found)]
 
 
-def _lacking(state: Gathered, event: Event, listed: dict[str, Workload], there: dict[str, int]) -> Queued | None:
+def _lacking(
+    state: Gathered, event: Event, listed: Mapping[str, KeptWorkload], there: Mapping[str, list[Pod]]
+) -> Queued | None:
     told = refused_by_quota(event.message)
     per_pod = dict(_gpus(told["requested"])) if told else {}
     root = state.owners.root_named(event.kind, event.namespace, event.name) if per_pod else None
     if root is None:
         return None
     workload = root.id(state.cluster)
-    record = listed.get(workload)
-    wanted = (record.replicas or record.parallelism) if record else None
-    missing = 1 if wanted is None else wanted - there.get(workload, 0)
+    missing = _missing(event, _told(state, event, workload, listed), there.get(workload, ()))
     if missing <= 0:
-        return None  # it was let in since
+        return None  # it was let in since, or wants none any more
     return Queued(
         workload=workload,
         namespace=event.namespace,
@@ -46,6 +47,21 @@ def _lacking(state: Gathered, event: Event, listed: dict[str, Workload], there: 
         queue=None,
         pods=missing,
     )
+
+
+def _told(state: Gathered, event: Event, workload: str, listed: Mapping[str, KeptWorkload]) -> KeptWorkload | None:
+    """Return what tells how many pods are wanted: a Job itself, since a CronJob above it does not know."""
+    own = workload_id(cluster=state.cluster, kind=event.kind, namespace=event.namespace, name=event.name)
+    return listed.get(own) or listed.get(workload)
+
+
+def _missing(event: Event, told: KeptWorkload | None, pods: Iterable[Pod]) -> int:
+    """Return how many pods are wanted and not there. Of who does not say: one, unless one was made since."""
+    if told is None or told.wanted is None:
+        return 0 if any(event.last and pod.created and pod.created > event.last for pod in pods) else 1
+    if told.record.suspended:
+        return 0
+    return told.wanted - sum(not pod.ended and pod.deleted is None for pod in pods)
 
 
 def _gpus(text: str) -> Iterator[tuple[str, float]]:

@@ -27,6 +27,7 @@ class KeptPod(NamedTuple):
     start: Start
     templates: tuple[str, ...]  # of resource claims that were not made yet
     message: str  # why it was not scheduled
+    by_claim: tuple[str, ...] | None = None  # extended resources that DRA serves it; empty when it does not say which
 
 
 class KeptWorkload(NamedTuple):
@@ -35,6 +36,7 @@ class KeptWorkload(NamedTuple):
     record: Workload
     gpu: bool
     uid: str
+    wanted: int | None = None  # pods that it wants to have now; None = it does not say
 
 
 class KeptQueued(NamedTuple):
@@ -67,26 +69,37 @@ class Kept:
 
     def __init__(self) -> None:
         self._tables: dict[str, dict[tuple[str, str], tuple[int, object]]] = {}
+        self._dropped: dict[int, int] = {}  # versions of which nothing is kept, so that no older one is
         self.doubled = 0
         self.replaced = 0
 
     def wants(self, table: str, meta: Meta) -> bool:
         """Whether this version is new here; counts those that are not."""
-        known = self._tables.get(table, {}).get((meta.namespace, meta.name))
+        row = self._tables.get(table, {}).get((meta.namespace, meta.name))
+        known = row[0] if row else self._dropped.get(hash((table, meta.namespace, meta.name)))
         if known is None:
             return True
         version = version_of(meta)
         self.doubled += 1
-        self.replaced += known[0] != version
-        return version > known[0]
+        self.replaced += known != version
+        return version > known
 
     def put(self, table: str, meta: Meta, value: object) -> None:
         """Keep a value in place of any older one."""
         self._tables.setdefault(table, {})[(meta.namespace, meta.name)] = (version_of(meta), value)
 
     def drop(self, table: str, meta: Meta) -> None:
-        """Remove a value."""
+        """Keep nothing of this version, in place of any older one."""
+        self.remove(table, meta)
+        self._dropped[hash((table, meta.namespace, meta.name))] = version_of(meta)
+
+    def remove(self, table: str, meta: Meta) -> None:
+        """Remove a value that another table's version decides on."""
         self._tables.get(table, {}).pop((meta.namespace, meta.name), None)
+
+    def clear(self, table: str) -> None:
+        """Remove all values of a table."""
+        self._tables.pop(table, None)
 
     def count(self, table: str) -> int:
         """Return how many values a table has."""

@@ -48,7 +48,7 @@ from gpuaudit.collect.objects.queues import node_pool_record, queue_record
 from gpuaudit.collect.objects.settings import settings_record
 from gpuaudit.collect.objects.systems import controller_facts, shows_system
 from gpuaudit.collect.objects.waiting import kueue_queued, volcano_queued
-from gpuaudit.collect.objects.workloads import asks_for_gpu, workload_record
+from gpuaudit.collect.objects.workloads import asks_for_gpu, pods_wanted, workload_record
 from gpuaudit.knowledge import kinds, kubernetes
 from gpuaudit.knowledge.objects import objects
 
@@ -130,16 +130,22 @@ def _take_workload(state: Gathered, kind: Kind, item: Object) -> None:
     table = f"work {kind[0]}/{kind[1]}"
     if not state.kept.wants(table, item.metadata):
         return
-    if isinstance(item, Controller) and shows_system(facts := controller_facts(kind[1], item)):
-        state.kept.put(f"facts {kind[1]}", item.metadata, facts)
-    if client := client_of(kind[1], item):
-        state.kept.put(f"clients {kind[1]}", item.metadata, client)
+    facts = controller_facts(kind[1], item) if isinstance(item, Controller) else None
+    _put_or_remove(state, f"facts {kind[1]}", item, facts if facts and shows_system(facts) else None)
+    _put_or_remove(state, f"clients {kind[1]}", item, client_of(kind[1], item))
     gpu = asks_for_gpu(item)
     if gpu or isinstance(item, CronJob):
         record = workload_record(*kind, item, cluster=state.cluster)
-        state.kept.put(table, item.metadata, KeptWorkload(record, gpu, item.metadata.uid))
+        state.kept.put(table, item.metadata, KeptWorkload(record, gpu, item.metadata.uid, pods_wanted(kind[1], item)))
     else:
         state.kept.drop(table, item.metadata)
+
+
+def _put_or_remove(state: Gathered, table: str, item: Object, value: object | None) -> None:
+    if value is None:
+        state.kept.remove(table, item.metadata)
+    else:
+        state.kept.put(table, item.metadata, value)
 
 
 def _take_revision(state: Gathered, item: Object) -> None:
@@ -221,6 +227,7 @@ def _take_custom(state: Gathered, kind: Kind, item: Object) -> None:
                 msgspec.structs.replace(record, extra=custom.fields if custom else {}),
                 asks_for_gpu(item),
                 item.metadata.uid,
+                wanted=record.replicas,
             ),
         )
     state.kept.put(table, item.metadata, custom)
@@ -233,7 +240,7 @@ def _take_queued(state: Gathered, kind: Kind, item: Custom) -> None:
     }.get(kind)
     if read is None:
         return
-    state.kept.drop("queued", _qualified(kind, item))
+    state.kept.remove("queued", _qualified(kind, item))
     if queued := read(item, ""):
         state.kept.put("queued", _qualified(kind, item), KeptQueued(*kind, item.metadata, queued))
 

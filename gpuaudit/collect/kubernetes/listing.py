@@ -69,24 +69,33 @@ class Listed:
 class Places(NamedTuple):
     """Namespaces to try where the cluster as a whole may not be listed.
 
-    `known` are all that there are, if they could be listed and each is tried; else none.
+    `known` are all that there are, if they could be listed and each is tried; else none. `still` asks again for those
+    that are there: one that was deleted took the right to read it along.
     """
 
     namespaces: tuple[str, ...] = ()
     known: frozenset[str] = frozenset()
+    still: Callable[[], frozenset[str]] = frozenset
 
 
 NOWHERE = Places()
 
 
 Take = Callable[[Served, bytearray], PageTaken]  # raises MalformedError before it takes any of a body
+Again = Callable[[Served], None]  # a kind is listed from its first page again: what was taken of it may be gone
 
 
-def list_kind(fetcher: Fetcher, served: Served, take: Take, *, places: Places = NOWHERE) -> Listed:
+def _nothing(_: Served) -> None:
+    """Keep what was taken."""
+
+
+def list_kind(
+    fetcher: Fetcher, served: Served, take: Take, *, places: Places = NOWHERE, again: Again = _nothing
+) -> Listed:
     """List a kind in the whole cluster, or where that is forbidden in `places`; `take` gets the bodies of the pages."""
     listed = Listed(served)
     try:
-        _pages(fetcher, listed, take, _path(served))
+        _pages(fetcher, listed, take, _path(served), again)
     except ForbiddenError as error:
         if served.how.namespaced and places.namespaces:
             _by_namespace(fetcher, listed, take, places)
@@ -128,14 +137,14 @@ def _by_namespace(fetcher: Fetcher, listed: Listed, take: Take, places: Places) 
         try:
             _pages(fetcher, listed, take, _path(listed.served, namespace))
         except ForbiddenError:
-            if namespace in missing and _is_gone(fetcher, namespace):
-                missing.discard(namespace)
             continue
         except ApiError as error:
             _end(listed, error)
             return
         allowed.append(namespace)
         missing.discard(namespace)
+    if missing and allowed:
+        missing &= places.still()
     if places.known and not missing:
         listed.remarks.append("were listed namespace by namespace")
         return
@@ -143,18 +152,7 @@ def _by_namespace(fetcher: Fetcher, listed: Listed, take: Take, places: Places) 
     listed.how = How.PARTLY if allowed else How.FORBIDDEN
 
 
-def _is_gone(fetcher: Fetcher, namespace: str) -> bool:
-    """Whether a namespace was deleted after it was listed, and with it the right to read it."""
-    try:
-        fetcher.get(f"/api/v1/namespaces/{quote(namespace, safe='')}")
-    except AbsentError:
-        return True
-    except ApiError:
-        pass
-    return False
-
-
-def _pages(fetcher: Fetcher, listed: Listed, take: Take, path: str) -> None:
+def _pages(fetcher: Fetcher, listed: Listed, take: Take, path: str, again: Again = _nothing) -> None:
     """Fetch page after page. After 410 the list goes on from the server's token, inconsistently, or starts over."""
     token, limit, restarts = "", PAGE, 0
     bodies = _Bodies(fetcher, path, _accept(listed.served))
@@ -168,6 +166,8 @@ def _pages(fetcher: Fetcher, listed: Listed, take: Take, path: str) -> None:
                 raise
             token = error.continue_
             listed.remarks.append("went on after its version expired" if token else "started over, its version expired")
+            if not token:
+                again(listed.served)
             continue
         except TooLargeError:
             if limit == SMALL_PAGE:

@@ -9,6 +9,7 @@ import queue
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cache, partial
 from typing import NamedTuple
 
 import msgspec
@@ -20,7 +21,8 @@ from gpuaudit.collect.kubernetes.connection import Connection
 from gpuaudit.collect.kubernetes.deadline import Deadline
 from gpuaudit.collect.kubernetes.discovery import Discovered, Served, discover
 from gpuaudit.collect.kubernetes.fetch import Fetcher
-from gpuaudit.collect.kubernetes.listing import How, Listed, Places, list_kind
+from gpuaudit.collect.kubernetes.listing import METADATA_ONLY, How, Listed, Places, list_kind
+from gpuaudit.collect.kubernetes_types import Object
 from gpuaudit.collect.memory import rarely_collecting, reuse_large
 
 WORKERS = 4
@@ -47,6 +49,12 @@ class Reading:
     requests: int = 0
     received: int = 0
     repeated: int = 0
+
+
+class _Named(msgspec.Struct):
+    """A list of which the names count."""
+
+    items: list[Object]
 
 
 class _ServerVersion(msgspec.Struct, rename="camel"):
@@ -88,7 +96,7 @@ def _read(fetcher: Fetcher, reading: Reading, namespaces: Sequence[str], progres
     given = tuple(namespaces)
     meanwhile: Callable[[], None] = load_tables
     for wave in waves:
-        running = _start(fetcher, wave, _places(reading, given))
+        running = _start(fetcher, wave, _places(fetcher, reading, given))
         meanwhile()
         _take(fetcher, reading, running, progress)
         whole = {one.served.how.plural for one in reading.listed if one.complete}
@@ -109,13 +117,25 @@ def _waves(served: Iterable[Served]) -> tuple[list[Served], list[Served], list[S
     return waves
 
 
-def _places(reading: Reading, given: tuple[str, ...]) -> Places:
+def _places(fetcher: Fetcher, reading: Reading, given: tuple[str, ...]) -> Places:
     """Return the namespaces to try where the whole cluster may not be listed: asked for, the context's, all known."""
     known = reading.builder.namespaces
     listed = any(one.name == "namespaces" and one.complete for one in reading.listed)
     tried = given or tuple(dict.fromkeys((*reading.connection.namespaces, *known)))[:MAX_NAMESPACES]
     reading.tried = tried
-    return Places(tried, known=frozenset(known) if listed and set(known) <= set(tried) else frozenset())
+    if not (listed and set(known) <= set(tried)):
+        return Places(tried)
+    return Places(tried, frozenset(known), cache(partial(_namespaces_now, fetcher, frozenset(known))))
+
+
+def _namespaces_now(fetcher: Fetcher, known: frozenset[str]) -> frozenset[str]:
+    """Return the namespaces that there are now; those that are known when that cannot be told."""
+    try:
+        body = fetcher.get("/api/v1/namespaces", accept=METADATA_ONLY)
+        found = msgspec.json.decode(body, type=_Named)
+    except (ApiError, msgspec.DecodeError):
+        return known
+    return frozenset(item.metadata.name for item in found.items)
 
 
 def _nothing() -> None:
@@ -130,7 +150,13 @@ class _Body(NamedTuple):
     taken: "queue.SimpleQueue[PageTaken | MalformedError]"
 
 
-_Done = queue.SimpleQueue[_Body | Listed | BaseException]
+class _Again(NamedTuple):
+    """A kind is listed from its first page again."""
+
+    served: Served
+
+
+_Done = queue.SimpleQueue[_Body | _Again | Listed | BaseException]
 
 
 class _Running(NamedTuple):
@@ -162,6 +188,8 @@ def _take(fetcher: Fetcher, reading: Reading, running: _Running, progress: Progr
         if isinstance(item, Listed):
             left -= 1
             reading.listed.append(item)
+        elif isinstance(item, _Again):
+            reading.builder.start_over((item.served.how.group, item.served.how.kind))
         else:
             name, objects = _take_page(reading.builder, item)
             counts[name] = counts.get(name, 0) + objects
@@ -182,13 +210,20 @@ def _take_page(builder: InventoryBuilder, page: _Body) -> tuple[str, int]:
 
 def _work(fetcher: Fetcher, todo: "queue.SimpleQueue[Served]", done: _Done, places: Places) -> None:
     """Take kinds off the list until there are none."""
+
+    def take(served: Served, body: bytearray) -> PageTaken:
+        return _handed(done, served, body)
+
+    def again(served: Served) -> None:
+        done.put(_Again(served))
+
     while True:
         try:
             served = todo.get_nowait()
         except queue.Empty:
             return
         try:
-            done.put(list_kind(fetcher, served, lambda one, body: _handed(done, one, body), places=places))
+            done.put(list_kind(fetcher, served, take, places=places, again=again))
         except BaseException as error:
             done.put(error)
             return

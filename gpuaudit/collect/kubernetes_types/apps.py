@@ -73,6 +73,7 @@ class JobStatus(Part):
     """How a Job fares."""
 
     active: int | None = None
+    succeeded: int | None = None
     start_time: Time | None = None
     completion_time: Time | None = None
     conditions: list[Condition] | None = None

@@ -136,6 +136,7 @@ class ResourceSlice(Object):
 class ExactRequest(Part):
     """A request for devices of one class."""
 
+    name: str = ""
     device_class_name: str = ""
     count: int | None = None
     allocation_mode: str | None = None
@@ -145,7 +146,6 @@ class ExactRequest(Part):
 class DeviceRequest(ExactRequest):
     """A named request: `exactly` (v1, v1beta2), `firstAvailable`, or flat (v1beta1)."""
 
-    name: str = ""
     exactly: ExactRequest | None = None
     first_available: list[ExactRequest] | None = None
 

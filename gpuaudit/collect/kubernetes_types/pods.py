@@ -214,10 +214,17 @@ class ClaimStatus(Part):
     resource_claim_name: str | None = None
 
 
+class RequestMapping(Part):
+    """Which extended resource a claim's request stands for."""
+
+    resource_name: str = ""
+
+
 class ExtendedClaimStatus(Part):
-    """The claim behind an extended resource that DRA serves."""
+    """The claim behind extended resources that DRA serves."""
 
     resource_claim_name: str | None = None
+    request_mappings: list[RequestMapping] | None = None
 
 
 class PodStatus(Part):

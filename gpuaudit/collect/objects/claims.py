@@ -1,10 +1,16 @@
 """DRA claims: which devices they hold for which pods, and how much of a card that is. Admin access holds nothing."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gpuaudit.cluster.platform import Claim
-from gpuaudit.collect.kubernetes_types.nodes import AllocatedDevice, ClaimSpec, DeviceRequest, ResourceClaim
+from gpuaudit.collect.kubernetes_types.nodes import (
+    AllocatedDevice,
+    ClaimSpec,
+    DeviceRequest,
+    ExactRequest,
+    ResourceClaim,
+)
 from gpuaudit.collect.objects.devices import MIB, NamedDevice, device_key
 from gpuaudit.collect.objects.quantities import quantity
 from gpuaudit.knowledge.objects import objects
@@ -48,15 +54,19 @@ def claim_record(claim: ResourceClaim, devices: Mapping[str, NamedDevice], *, cl
     )
 
 
-def claim_facts(claim: ResourceClaim, devices: Mapping[str, NamedDevice], shares: Mapping[str, float]) -> ClaimFacts:
-    """Return what a claim holds, or asks for until it is allocated.
+def claim_facts(
+    claim: ResourceClaim, devices: Mapping[str, NamedDevice], shares: Mapping[str, float], *, users: int = 1
+) -> ClaimFacts:
+    """Return what a claim holds for the pods it is reserved for; until it is allocated, what it asks for `users` pods.
 
     `shares` gives the physical share of MIG devices by device key.
     """
     sharers = max(1, len(claim.status.reserved_for or ()))
     if claim.status.allocation is None:
-        return ClaimFacts(pieces=asked_pieces(claim.spec), sharers=sharers)
-    classes = {request.name: name for request in _requests(claim.spec) if (name := _class(request))}
+        sharers = max(1, users)
+        asked = [replace(piece, count=piece.count / sharers) for piece in asked_pieces(claim.spec)]
+        return ClaimFacts(pieces=tuple(asked), sharers=sharers)
+    classes = _classes(claim.spec)
     pieces = [
         _held(item, classes, devices, shares)
         for item in claim.status.allocation.devices.results or ()
@@ -66,18 +76,41 @@ def claim_facts(claim: ResourceClaim, devices: Mapping[str, NamedDevice], shares
 
 
 def asked_pieces(spec: ClaimSpec) -> tuple[Piece, ...]:
-    """Return the GPUs that a claim or template asks for; of alternatives the first."""
-    rules = objects().dra
+    """Return the GPUs that a claim or template asks for; of alternatives the first, in cards only if all are alike."""
     pieces = []
     for request in _requests(spec):
         name = _class(request)
-        exact = request.exactly or next(iter(request.first_available or ()), request)
         if not _is_gpu_class(name) or _admin(request):
             continue
-        count = 0.0 if exact.allocation_mode == "All" else float(exact.count if exact.count is not None else 1)
-        known = name in rules.whole_classes and exact.allocation_mode != "All"
-        pieces.append(Piece(device_class=name, count=count, gpus=count if known else None))
+        exact = request.exactly or next(iter(request.first_available or ()), request)
+        cards = {_cards(one) for one in request.first_available or (exact,)}
+        pieces.append(
+            Piece(device_class=name, count=_count(exact) or 0.0, gpus=cards.pop() if len(cards) == 1 else None)
+        )
     return tuple(pieces)
+
+
+def _count(exact: ExactRequest) -> float | None:
+    """Return how many devices a request asks for, None for all that there are."""
+    if exact.allocation_mode == "All":
+        return None
+    return float(exact.count if exact.count is not None else 1)
+
+
+def _cards(exact: ExactRequest) -> float | None:
+    """Return how many cards a request asks for, None where its class does not tell."""
+    return _count(exact) if exact.device_class_name in objects().dra.whole_classes else None
+
+
+def _classes(spec: ClaimSpec) -> dict[str, str]:
+    """Return the class behind each request as results name it: of alternatives `request/alternative`."""
+    found: dict[str, str] = {}
+    for request in _requests(spec):
+        if request.first_available:
+            found |= {f"{request.name}/{one.name}": one.device_class_name for one in request.first_available}
+        else:
+            found[request.name] = _class(request)
+    return {request: name for request, name in found.items() if name}
 
 
 def _held(
@@ -85,7 +118,7 @@ def _held(
 ) -> Piece:
     key = device_key(item.driver, item.pool, item.device)
     named = devices.get(key)
-    name = classes.get(item.request.partition("/")[0], item.driver)
+    name = classes.get(item.request, item.driver)
     whole = named.kind == "gpu" if named else name in objects().dra.whole_classes
     memory = quantity((item.consumed_capacity or {}).get("memory", ""))
     gpus = 1.0 if whole else shares.get(key)

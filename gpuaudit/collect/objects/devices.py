@@ -98,17 +98,18 @@ def _legacy_row(text: str) -> dict[str, object] | None:
 
 
 def _registered(node: str, position: int, row: Mapping[str, object]) -> NamedDevice | None:
-    uuid, count, memory, health = row.get("id"), row.get("count"), row.get("devmem"), row.get("health")
+    uuid, count, devmem, health = row.get("id"), row.get("count"), row.get("devmem"), row.get("health")
     if not isinstance(uuid, str) or not uuid:
         return None
     index = row.get("index", position)
+    memory = quantity(devmem) if isinstance(devmem, int | float) else None
     return NamedDevice(
         node=node,
         key=uuid,
         uuid=uuid,
         index=index if isinstance(index, int) else position,
         product=str(row["type"]).removeprefix("NVIDIA-") if row.get("type") else None,
-        memory_mib=float(memory) if isinstance(memory, int | float) else None,
+        memory_mib=memory if memory and memory > 0 else None,
         healthy=health if isinstance(health, bool) else None,
         replicas=count if isinstance(count, int) and count > 0 else None,
     )

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 _NOWHERE = -1
+_MOST = 2.0**60  # millicores, bytes: more is no amount of a machine
 _COLUMNS = 6
 _KEY, _VERSION, _NODE, _OWNER, _MILLICORES, _BYTES = range(_COLUMNS)
 
@@ -60,8 +61,8 @@ class Fold:
                 min(version, 2**62),
                 _NOWHERE if node is None else self._nodes.setdefault(node, len(self._nodes)),
                 self._owners.setdefault(owner, len(self._owners)),
-                min(round(cores * 1000), 2**60),
-                min(int(size), 2**60),
+                round(min(cores * 1000, _MOST)),
+                int(min(size, _MOST)),
             )
         )
 

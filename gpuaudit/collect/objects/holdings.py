@@ -22,6 +22,9 @@ class Surroundings:
     claims: Mapping[tuple[str, str], ClaimFacts] = field(default_factory=dict)  # by namespace and name
     templates: Mapping[tuple[str, str], tuple[Piece, ...]] = field(default_factory=dict)
     asks: Mapping[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)  # pod → templates without a claim yet
+    by_claim: Mapping[tuple[str, str], tuple[str, ...]] = field(
+        default_factory=dict
+    )  # pod → what DRA serves it of these
     reserved: Mapping[str, str] = field(default_factory=dict)  # group → UUID that its reservation pod holds
     fractional: frozenset[str] = frozenset()  # groups that pods with a known fraction are in
     devices: dict[tuple[str | None, str, float], Holding] = field(default_factory=dict)  # see `_device`
@@ -52,14 +55,24 @@ def holdings(pod: Pod, node: Node | None, around: Surroundings) -> tuple[Holding
     if fraction:
         return (fraction,)
     claimed = _claimed(pod, around) if pod.resource_claims or around.asks else ()
-    offered = {item.name for item in node.resources} if claimed and node else None
     plain = []
     for name, count in sorted(pod.requests.items()):
-        if count and is_gpu_resource(name) and not (offered is not None and name not in offered):
+        if count and is_gpu_resource(name) and not (claimed and _is_by_claim(pod, name, node, around)):
             plain.append(
                 _hami(pod, node, name, count) if _by_hami(pod, node, name) else _device(node, name, count, around)
             )
     return (*plain, *claimed)
+
+
+def _is_by_claim(pod: Pod, name: str, node: Node | None, around: Surroundings) -> bool:
+    """Whether DRA serves a pod what it asks for as an extended resource: then its claim tells of it.
+
+    Where the status does not say of which (before Kubernetes 1.34's final form), those that its node does not offer.
+    """
+    mapped = around.by_claim.get((pod.namespace, pod.name))
+    if mapped is None:
+        return False
+    return name in mapped if mapped else not (node and any(r.name == name and r.capacity for r in node.resources))
 
 
 def group_of(pod: Pod) -> str | None:
@@ -87,7 +100,7 @@ def surroundings_of_groups(pods: Iterable[Pod]) -> tuple[dict[str, str], frozens
             continue
         if reserves:
             reserved[group] = pod.annotations.get(marks.reservation_index, "")
-        elif any(quantity(pod.annotations.get(key, "")) for key in (marks.fraction, marks.memory_mib)):
+        elif _asked_part(pod):
             fractional.add(group)
     return reserved, frozenset(fractional)
 
@@ -135,7 +148,7 @@ def _replicas(node: Node | None, resource: str) -> int | None:
     name = resource.removesuffix(kubernetes.resources().shared_suffix)
     if mig.parse_resource(resource):
         told = node.labels.get(f"{name}.replicas", "1")
-        return int(told) if told.isdecimal() and int(told[:4]) > 0 else None
+        return int(told) if told.isdecimal() and len(told) < 5 and int(told) > 0 else None
     return node.sharing.replicas if node.sharing and node.sharing.strategy != "hami" else 1
 
 
@@ -205,11 +218,10 @@ def _fraction(pod: Pod, node: Node | None, around: Surroundings) -> Holding | No
     if not pod.annotations:
         return None
     marks = kubernetes.fractions()
-    fraction = quantity(pod.annotations.get(marks.fraction, ""))
-    memory = _mebibytes(pod.annotations.get(marks.memory_mib, ""))
-    devices = quantity(pod.annotations.get(marks.devices, "")) or 1.0
-    if not fraction and not memory:
+    asked = _asked_part(pod)
+    if asked is None:
         return None
+    fraction, memory, devices = asked
     card = next((item.memory_mib for item in node.cards if item.memory_mib), None) if node else None
     share = fraction or (min(1.0, memory / card) if memory and card else None)
     group = group_of(pod)
@@ -222,6 +234,21 @@ def _fraction(pod: Pod, node: Node | None, around: Surroundings) -> Holding | No
         devices=tuple(uuid for uuid in (around.reserved.get(group or ""),) if uuid),
         group=group,
     )
+
+
+def _asked_part(pod: Pod) -> tuple[float | None, float | None, float] | None:
+    """Return the fraction of a card, else the MiB, and of how many cards; None for what no scheduler would grant."""
+    marks = kubernetes.fractions()
+    fraction = quantity(pod.annotations.get(marks.fraction, ""))
+    memory = _mebibytes(pod.annotations.get(marks.memory_mib, ""))
+    if fraction is None or not 0 < fraction <= 1:
+        fraction = None
+    if memory is None or not 0 < memory <= marks.most_memory_mib:
+        memory = None
+    devices = quantity(pod.annotations.get(marks.devices, "1"))
+    if devices is None or devices != int(devices) or not 1 <= devices <= marks.most_devices:
+        return None
+    return (fraction, memory, devices) if fraction or memory else None
 
 
 def _mebibytes(text: str) -> float | None:

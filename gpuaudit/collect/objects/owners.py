@@ -60,13 +60,14 @@ class Owners:
 
     def __init__(self) -> None:
         self._links: dict[str, Link] = {}
-        self._names: dict[tuple[str, str, str], str] = {}
+        self._names: dict[tuple[str, str, str], str] | None = None  # made when it is asked for
         self._roots: dict[str, Root] = {}  # above a listed owner, by its UID: pods of one owner have one root
 
     def add(self, group: str, kind: str, meta: Identity) -> None:
         """Remember an object; labels only as far as they can name a root."""
         if meta.uid:
             self._roots.clear()
+            self._names = None
             self._links[meta.uid] = Link(
                 group, kind, intern(meta.namespace), meta.name, _slim(controller(meta)), naming_labels(meta.labels)
             )
@@ -78,7 +79,7 @@ class Owners:
         if known is not None:
             return known
         root = self._climb(Link("", "Pod", pod.namespace, pod.name, above, pod.labels), pod.uid, pod.created)
-        if above and root.listed and above.uid in self._links:
+        if above and root.listed and above.uid in self._links and above.kind not in objects().owners.stop_kinds:
             self._roots[above.uid] = root
         return root
 
@@ -88,11 +89,18 @@ class Owners:
         return self._climb(start, meta.uid, meta.creation_timestamp)
 
     def root_named(self, kind: str, namespace: str, name: str) -> Root | None:
-        """Return the root owner of an object that an event names; None for one that was not listed."""
-        if len(self._names) != len(self._links):
-            self._names = {(link.kind, link.namespace, link.name): uid for uid, link in self._links.items()}
-        uid = self._names.get((kind, namespace, name))
-        return self._climb(self._links[uid], uid, None) if uid else None
+        """Return the root owner of an object that an event names; None for one that was not listed.
+
+        Where two groups have a kind and a name in common, it is the one without a longer name of its own: Kubernetes'.
+        """
+        if self._names is None:
+            self._names = {}
+            for uid, link in self._links.items():
+                key = (link.kind, link.namespace, link.name)
+                if key not in self._names or shown_kind(link.group, link.kind) == link.kind:
+                    self._names[key] = uid
+        found = self._names.get((kind, namespace, name))
+        return self._climb(self._links[found], found, None) if found else None
 
     def owned(self, uid: str) -> bool:
         """Whether a remembered object has an owner that is work: then it is no root."""
@@ -130,6 +138,12 @@ def start_of(meta: Identity) -> Start:
         owner=owner,
         labels=labels or _NO_LABELS,
     )
+
+
+def may_own(meta: Identity) -> bool:
+    """Whether a pod may own other pods: a driver that something of a less usual kind made, or a Job."""
+    owner = controller(meta)
+    return owner is not None and owner.kind not in objects().owners.leaf_makers
 
 
 def owner_key(namespace: str, name: str, owner: OwnerReference | None) -> str:

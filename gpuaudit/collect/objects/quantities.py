@@ -8,6 +8,7 @@ from functools import lru_cache
 from gpuaudit.collect.kubernetes_types import Quantity
 
 _FORM = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+))(n|u|m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei|[eE][+-]?\d{1,3})?")
+_MOST = 2.0**63
 _FACTORS = {
     "n": 1e-9,
     "u": 1e-6,
@@ -29,7 +30,10 @@ _FACTORS = {
 
 @lru_cache(maxsize=4096)
 def quantity(value: Quantity) -> float | None:
-    """Return the amount in base units, None when it is no quantity (or not finite)."""
+    """Return the amount in base units, None when it is no quantity (or not finite).
+
+    Kubernetes caps what is larger than 2^63 - 1, so do we.
+    """
     if isinstance(value, str):
         match = _FORM.fullmatch(value.strip())
         if not match:
@@ -38,8 +42,16 @@ def quantity(value: Quantity) -> float | None:
         factor = _FACTORS.get(suffix)
         amount = float(number + suffix) if factor is None else _scaled(number, suffix, factor)
     else:
-        amount = float(value)
-    return amount if math.isfinite(amount) else None
+        amount = _float(value)
+    return max(-_MOST, min(amount, _MOST)) if math.isfinite(amount) else None
+
+
+def _float(value: float) -> float:
+    """Return an integer of any length as a float, infinite where it is too large for one."""
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf
 
 
 def _scaled(number: str, suffix: str, factor: float) -> float:

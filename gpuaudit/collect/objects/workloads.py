@@ -14,11 +14,13 @@ from gpuaudit.collect.kubernetes_types.core import Custom
 from gpuaudit.collect.objects.holdings import is_gpu_resource
 from gpuaudit.collect.objects.nodes import bounded
 from gpuaudit.collect.objects.owners import Root
+from gpuaudit.collect.objects.quantities import quantity
 from gpuaudit.collect.objects.requests import pod_requests
 from gpuaudit.knowledge import kinds, kubernetes, systems
 from gpuaudit.knowledge.objects import kept_annotations, shown_kind
 
 _MODEL_FLAGS = ("--model", "--model-id", "--model_id", "--model-name", "--model_name", "--model-path", "--model_path")
+_JOB_ENDS = ("Complete", "Failed", "SuccessCriteriaMet", "FailureTarget")
 _MODEL_VARIABLES = ("MODEL_ID", "MODEL_NAME")
 
 
@@ -91,9 +93,24 @@ def asks_for_gpu(item: Object) -> bool:
     if template is not None:
         marks = kubernetes.fractions()
         keys = (template.metadata.annotations or {}).keys() & {marks.fraction, marks.memory_mib}
-        asked = any(is_gpu_resource(name) for name in pod_requests(template.spec))
+        asked = any(amount and is_gpu_resource(name) for name, amount in pod_requests(template.spec).items())
         return asked or bool(template.spec.resource_claims) or bool(keys)
     return isinstance(item, Custom) and _mentions_gpu(item.spec, depth=0)
+
+
+def pods_wanted(kind: str, item: Object) -> int | None:
+    """Return how many pods a workload wants to have at the moment, None where it does not say."""
+    match item:
+        case Controller():
+            return item.status.desired_number_scheduled if kind == "DaemonSet" else item.spec.replicas
+        case Job():
+            ended = any(one.type in _JOB_ENDS and one.status == "True" for one in item.status.conditions or ())
+            if item.spec.suspend or item.status.completion_time or ended:
+                return 0
+            wanted = 1 if item.spec.parallelism is None else item.spec.parallelism
+            left = None if item.spec.completions is None else item.spec.completions - (item.status.succeeded or 0)
+            return wanted if left is None else max(0, min(wanted, left))
+    return None
 
 
 def template_of(item: Object) -> Template | None:
@@ -202,14 +219,20 @@ def path_value(item: Custom, path: str) -> object:
 
 
 def _mentions_gpu(tree: object, *, depth: int) -> bool:
-    """Whether a tree has a GPU resource as a key; bounded in depth."""
+    """Whether a tree has a GPU resource as a key, and some of it; bounded in depth."""
     if depth > 16:
         return False
     if isinstance(tree, dict):
         return any(
-            (isinstance(k, str) and is_gpu_resource(k)) or _mentions_gpu(v, depth=depth + 1) for k, v in tree.items()
+            (isinstance(k, str) and is_gpu_resource(k) and not _is_none(v)) or _mentions_gpu(v, depth=depth + 1)
+            for k, v in tree.items()
         )
     return isinstance(tree, list) and any(_mentions_gpu(value, depth=depth + 1) for value in tree[:100])
+
+
+def _is_none(amount: object) -> bool:
+    """Whether an amount of a resource is 0; what is no amount (a template's variable) is some."""
+    return isinstance(amount, int | float | str) and quantity(amount) == 0
 
 
 def root_of_meta(group: str, kind: str, meta: Meta) -> Root:
