@@ -11,6 +11,9 @@ def unwritten(what: str, error: OSError, *, hint: str) -> "UserError":
     return UserError(f"cannot write {what}: {error.strerror or error}", hint=room)
 
 
+INTERRUPTED = 130  # exit code after Ctrl-C, as shells have it
+
+
 class UserError(Exception):
     """Something the user can mend; printed as one `error:` and one `hint:` line, never as a traceback.
 

@@ -1,8 +1,10 @@
 """The command line: parse, call, print, exit. Heavy imports stay inside the commands."""
 
 import os
+import signal
 import sys
 import threading
+import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from typing import NoReturn
@@ -59,6 +61,10 @@ app.add_typer(mig.app, name="mig")
 
 def main() -> None:
     """Run the command line and exit with its code."""
+    if not sys.warnoptions:  # of libraries, for developers: what a user has to know is said by us
+        warnings.simplefilter("ignore")
+    with suppress(ValueError):  # not the main thread
+        signal.signal(signal.SIGTERM, _terminated)
     code = run(app, sys.argv[1:])
     if threading.active_count() > 1:
         _leave(code)
@@ -70,4 +76,18 @@ def _leave(code: int) -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError):
             stream.flush()
+    _remove_credentials()
     os._exit(code)
+
+
+def _terminated(number: int, _frame: object) -> NoReturn:
+    """End at once where somebody says so, but leave no credential behind."""
+    _remove_credentials()
+    os._exit(128 + number)
+
+
+def _remove_credentials() -> None:
+    """Remove the files that the client writes a kubeconfig's keys and certificates to; else it does so at the end."""
+    if client := sys.modules.get("kubernetes.config.kube_config"):
+        with suppress(OSError):
+            client._cleanup_temp_files()

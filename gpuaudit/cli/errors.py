@@ -9,10 +9,9 @@ from pathlib import Path
 import typer
 
 from gpuaudit.cli.outputs import abandon_stdout
-from gpuaudit.errors import UserError
+from gpuaudit.errors import INTERRUPTED, UserError
 
 USAGE = 2
-INTERRUPTED = 130
 
 
 def run(app: typer.Typer, arguments: Sequence[str]) -> int:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from gpuaudit.cli.errors import INTERRUPTED
+from gpuaudit.errors import INTERRUPTED
 
 if TYPE_CHECKING:
     from gpuaudit.cluster.snapshot import Snapshot

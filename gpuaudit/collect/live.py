@@ -19,7 +19,7 @@ from gpuaudit.collect.kubernetes.reading import Reading, read_cluster
 from gpuaudit.collect.kubernetes.told import THROTTLED_HINT, source_of, status_of, throttled
 from gpuaudit.collect.prometheus.live import Audited, Measured, measure
 from gpuaudit.config import Config
-from gpuaudit.errors import UserError
+from gpuaudit.errors import INTERRUPTED, UserError
 
 Progress = Callable[[str], None]
 LONGEST_DETAIL = 300
@@ -141,8 +141,10 @@ def _refuse_unknown(namespaces: Sequence[str], readings: Sequence[Reading]) -> N
     listed = all(any(one.name == "namespaces" and one.complete for one in reading.listed) for reading in readings)
     missing = [name for name in namespaces if name not in known]
     if listed and missing:
-        near = get_close_matches(missing[0], sorted(known), n=6, cutoff=0.4) or sorted(known)[:6]
-        raise UserError(f"there is no namespace {missing[0]!r}", hint=f"it has: {', '.join(near)}")
+        near = get_close_matches(missing[0], sorted(known), n=6, cutoff=0.4)
+        more = f" and {len(known) - 6} more" if len(known) > 6 else ""
+        hint = f"did you mean: {', '.join(near)}" if near else f"it has: {', '.join(sorted(known)[:6])}{more}"
+        raise UserError(f"there is no namespace {missing[0]!r}", hint=hint)
 
 
 def _of_use(
@@ -221,7 +223,7 @@ def _without_nodes(inventory: Inventory) -> Inventory:
 def _nothing(reading: Reading, source: Source) -> UserError:
     """Return why nothing could be audited, and what a person can do about it."""
     if reading.interrupted:
-        return UserError("stopped before anything was read", hint="run it again")
+        return UserError("stopped before anything was read", hint="run it again", code=INTERRUPTED)
     if reading.fatal.startswith("401"):
         hint = login_hint(reading.connection.context)
     elif throttled(reading.listed):

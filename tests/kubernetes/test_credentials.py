@@ -1,8 +1,12 @@
 """How a cluster is reached: kubeconfigs, tokens, plugins, certificates, proxies, and what happens when they fail."""
 
+import base64
 import json
+import os
 import shutil
+import signal
 import subprocess
+import sys
 import time
 from datetime import timedelta
 from pathlib import Path
@@ -14,8 +18,8 @@ from gpuaudit.collect.kubernetes.connection import connections
 from gpuaudit.collect.live import collect_live
 from gpuaudit.config import Config
 from gpuaudit.errors import UserError
-from tests.kubernetes.reading import NOW, PODS, live, the_source
-from tests.kubernetes.replay import Answer, Fault, Replay, drop, replay_server, status
+from tests.kubernetes.reading import NOW, PODS, live, run, the_source
+from tests.kubernetes.replay import Answer, Fault, Replay, drop, replay_server, slow, status
 from tests.kubernetes.test_lab import check_nodes
 
 pytestmark = pytest.mark.usefixtures("impatient")
@@ -255,3 +259,77 @@ def test_credentials_appear_in_no_error(api: Replay) -> None:
 def test_a_broken_header_is_refused_though_no_url_is_named(api: Replay) -> None:
     with pytest.raises(UserError, match="K: V"):
         live(api, prometheus_header=("nonsense",))
+
+
+def test_a_token_with_a_line_end_is_sent_without_it(api: Replay, tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("auditor-token\n")
+    for user in ({"tokenFile": str(tmp_path / "token")}, {"token": "auditor-token\n"}):
+        found = collect_live(Config(kubeconfig=api.kubeconfig("auditor", **user), now=NOW)).snapshot
+        assert the_source(found).status == "ok"
+
+
+@pytest.mark.parametrize("token", ["secret\nX-Injected: 1", "secret-\u20ac", "secret\x00"])
+def test_a_token_that_cannot_be_sent_is_refused_and_not_shown(api: Replay, token: str) -> None:
+    path = api.kubeconfig("auditor", token=token)
+    seen = run("scan", "--kubeconfig", str(path))
+    assert seen.returncode == 2
+    assert "cannot be sent" in seen.stderr
+    assert "secret" not in seen.stderr + seen.stdout
+    assert "Traceback" not in seen.stderr
+
+
+def test_a_context_is_found_without_a_current_one(api: Replay) -> None:
+    config = json.loads(api.kubeconfig("auditor").read_text())
+    for current in (None, "deleted"):
+        config.pop("current-context", None)
+        config |= {"current-context": current} if current else {}
+        path = api.folder / "nocurrent.json"
+        path.write_text(json.dumps(config))
+        check_nodes(collect_live(Config(kubeconfig=path, context=("auditor",), now=NOW)).snapshot)
+        with pytest.raises(UserError, match="the kubeconfig cannot be used"):
+            collect_live(Config(kubeconfig=path))
+
+
+@pytest.mark.parametrize("proxy", ["nonsense", "ftp://127.0.0.1:9", "socks5://127.0.0.1:9"])
+def test_a_proxy_that_cannot_be_used_is_an_error_of_one_line(api: Replay, proxy: str) -> None:
+    config = json.loads(api.kubeconfig("auditor").read_text())
+    config["clusters"][0]["cluster"]["proxy-url"] = proxy
+    path = api.folder / "proxied.json"
+    path.write_text(json.dumps(config))
+    seen = run("scan", "--kubeconfig", str(path))
+    assert seen.returncode == 2
+    assert len(seen.stderr.splitlines()) == 2, seen.stderr
+    assert seen.stderr.startswith("error: ")
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl makes the certificate")
+def test_a_private_key_does_not_stay_behind(api: Replay, tmp_path: Path) -> None:
+    """The client writes it to a file; a plugin that hangs must not keep it from being removed, nor SIGTERM."""
+    key, certificate = tmp_path / "key.pem", tmp_path / "cert.pem"
+    made = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
+    subprocess.run([*made, "-keyout", str(key), "-out", str(certificate)], check=True, capture_output=True)
+    data = {
+        "client-key-data": base64.b64encode(key.read_bytes()).decode(),
+        "client-certificate-data": base64.b64encode(certificate.read_bytes()).decode(),
+        "token": "auditor-token",
+    }
+    config = json.loads(api.kubeconfig("auditor", "limited", **data).read_text())
+    config["users"][1]["user"] = plugin_user(tmp_path / "plugin", "exec sleep 30")
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(config))
+    left = tmp_path / "left"
+    left.mkdir()
+    order = ("--context", "limited", "--context", "auditor", "--max-time", "8s")
+    seen = run("scan", "--kubeconfig", str(path), *order, TMPDIR=str(left))
+    assert seen.returncode == 0, seen.stderr
+    assert list(left.iterdir()) == []
+    api.faults.append(Fault(PODS, act=slow(20)))
+    command = [sys.executable, "-m", "gpuaudit", "scan", "--kubeconfig", str(path)]
+    with subprocess.Popen(command, env={**os.environ, "TMPDIR": str(left)}, stderr=subprocess.DEVNULL) as process:
+        until = time.monotonic() + 30
+        while not list(left.iterdir()) and time.monotonic() < until:
+            time.sleep(0.05)
+        time.sleep(1)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=15) == 143
+    assert list(left.iterdir()) == []

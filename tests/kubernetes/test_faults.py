@@ -7,11 +7,16 @@ from typing import Any
 
 import pytest
 
+from gpuaudit.audit import audit
 from gpuaudit.collect.kubernetes.connection import connections
 from gpuaudit.collect.kubernetes.deadline import Deadline
 from gpuaudit.collect.kubernetes.fetch import Fetcher
 from gpuaudit.collect.kubernetes.reading import read_cluster
+from gpuaudit.config import Config
 from gpuaudit.errors import UserError
+from gpuaudit.loader import load_rules
+from gpuaudit.plan.pricebook import PriceBook
+from gpuaudit.report.terminal import Screen, render_screen
 from tests.kubernetes.objects import node, pod
 from tests.kubernetes.reading import PODS, live, the_source
 from tests.kubernetes.replay import (
@@ -262,3 +267,16 @@ def test_pages_wait_in_bounded_number(api: Replay, monkeypatch: pytest.MonkeyPat
     read_cluster(connection, Deadline(60), progress=progress)
     assert len(ahead) > 100
     assert max(ahead) <= 15  # discovery, workers, pages that wait
+
+
+def test_a_screen_of_a_cluster_whose_pods_broke_off_calls_nothing_free(
+    api: Replay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small_pages(monkeypatch)
+    api.faults.append(Fault(PODS, answer=status(500, "boom"), after=3))
+    report = audit(live(api), load_rules(), Config(), PriceBook(None))
+    for width in (80, 120):
+        screen = " ".join(render_screen(report, Screen(width=width)).split())
+        assert "pods read in part: what looks free may be held" in screen
+        assert "CAPACITY unknown" in screen
+        assert "no node was found that can go" not in screen

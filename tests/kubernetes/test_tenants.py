@@ -126,3 +126,12 @@ def test_a_namespace_that_may_not_be_read_makes_a_tenant(api: Replay) -> None:
     api.extra["namespaces"] = [{"metadata": {"name": "secret"}}]
     api.faults.append(Fault("/api/v1/namespaces/secret/pods", answer=status(403, "pods is forbidden")))
     assert not live(api).clusters[0].listed
+
+
+def test_one_namespace_that_cannot_be_read_does_not_lose_the_other(api: Replay) -> None:
+    api.faults.append(Fault("/api/v1/namespaces/broken/pods", answer=status(500, "boom")))
+    found = live(api, "limited", namespace=("broken", TENANT))
+    assert len(found.pods) == 6
+    assert sum(node.gpus for node in found.nodes) == 6
+    assert "pods of broken could not be read (broken: 500 boom)" in the_source(found).detail
+    assert the_source(found).status == "partial"

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -60,7 +61,16 @@ class Connection:
         known = self.client.configuration
         asked = known.auth_settings
         settings = asked() if known.refresh_api_key_hook is None else within(seconds, asked, context=self.context)
-        return {row["key"]: row["value"] for row in settings.values() if row.get("in") == "header" and row.get("value")}
+        rows = [row for row in settings.values() if row.get("in") == "header" and row.get("value")]
+        return {row["key"]: self._sendable(str(row["value"])) for row in rows}
+
+    def _sendable(self, value: str) -> str:
+        """Return a header's value without the line end that a file of a token may have. It is named in no error."""
+        value = value.strip()
+        if not (value.isascii() and value.isprintable()):
+            message = f"context {self.context!r} gives credentials that cannot be sent: they are no printable ASCII"
+            raise UserError(message, hint=login_hint(self.context))
+        return value
 
     @property
     def pool(self) -> Any:
@@ -109,15 +119,17 @@ def connections(
         return [_from_service_account()]
     if kubeconfig is not None and not kubeconfig.is_file():
         raise UserError(f"there is no kubeconfig {kubeconfig}", hint="give --kubeconfig the path of a file")
-    known, current = _known_contexts(kubeconfig)
+    known, current = _known_contexts(kubeconfig, named=bool(contexts))
     wanted = list(dict.fromkeys(contexts)) or ([current["name"]] if current else [])
     if not wanted:
         raise UserError("the kubeconfig names no current context", hint="name one with --context")
     by_name = {row["name"]: row for row in known}
     for name in wanted:
         if name not in by_name:
-            near = ", ".join(sorted(by_name)[:8]) or "none"
-            raise UserError(f"no context {name!r} in the kubeconfig", hint=f"it has: {near}")
+            near = get_close_matches(name, sorted(by_name), n=6, cutoff=0.4)
+            more = f" and {len(by_name) - 8} more" if len(by_name) > 8 else ""
+            hint = f"did you mean: {', '.join(near)}" if near else f"it has: {', '.join(sorted(by_name)[:8])}{more}"
+            raise UserError(f"no context {name!r} in the kubeconfig", hint=hint)
     names = _cluster_names([by_name[name] for name in wanted])
     deadline = Deadline(seconds)
     found = []
@@ -175,7 +187,24 @@ def _kubeconfig_client(context: str, kubeconfig: Path | None) -> Any:
             raise UserError(f"context {context!r} cannot be used: {_line(error)}", hint=_EXPIRED) from error
     if said and not settings.api_key and not settings.cert_file:
         raise UserError(f"context {context!r} gives no credentials: {said[0]}", hint=_EXPIRED)
-    return client.ApiClient(settings)
+    return _client(settings, context)
+
+
+def _client(settings: Any, context: str) -> Any:
+    """Return a client; making one looks at the proxy, of the kubeconfig or the environment."""
+    from kubernetes import client
+    from urllib3.exceptions import HTTPError
+
+    try:
+        return client.ApiClient(settings)
+    except ImportError as error:
+        if error.name not in ("socks", "urllib3.contrib.socks"):
+            raise
+        message = f"context {context!r} is reached through a SOCKS proxy, which needs a package that is not installed"
+        raise UserError(message, hint="install it: pip install pysocks") from error
+    except (HTTPError, ValueError) as error:
+        message = f"context {context!r} cannot be used: its proxy is no URL of http, https or socks5"
+        raise UserError(message, hint="check proxy-url in the kubeconfig, HTTPS_PROXY and HTTP_PROXY") from error
 
 
 def _from_service_account() -> Connection:
@@ -194,7 +223,7 @@ def _service_account_client() -> Any:
         config.load_incluster_config(client_configuration=settings)  # type: ignore[no-untyped-call]
     except (config.ConfigException, OSError) as error:
         raise UserError(f"the service account cannot be used: {_line(error)}", hint="mount its token") from error
-    return client.ApiClient(settings)
+    return _client(settings, "in-cluster")
 
 
 def _connection(
@@ -212,9 +241,12 @@ def _connection(
     )
 
 
-def _known_contexts(kubeconfig: Path | None) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
+def _known_contexts(kubeconfig: Path | None, *, named: bool) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
+    """Return the contexts of the kubeconfig and the current one, which need not be one of them where some are named."""
     from kubernetes import config
 
+    if named and (rows := _rows_of_contexts(kubeconfig)):
+        return rows, None
     try:
         found, current = config.list_kube_config_contexts(  # type: ignore[no-untyped-call]
             config_file=str(kubeconfig) if kubeconfig else None
@@ -229,6 +261,20 @@ def _known_contexts(kubeconfig: Path | None) -> tuple[list[dict[str, Any]], dict
         told = _line(error) if isinstance(error, config.ConfigException) else "it is not YAML of contexts and clusters"
         raise UserError(f"the kubeconfig cannot be used: {told}", hint="check it with: kubectl config view") from error
     return found, current
+
+
+def _rows_of_contexts(kubeconfig: Path | None) -> list[dict[str, Any]]:
+    """Return the contexts of a kubeconfig whatever its current one is; none when it is no kubeconfig."""
+    from kubernetes.config import kube_config
+
+    paths = str(kubeconfig or kube_config.KUBE_CONFIG_DEFAULT_LOCATION)
+    try:
+        rows = kube_config.KubeConfigMerger(paths).config["contexts"].value  # type: ignore[no-untyped-call]
+    except Exception:  # whatever a broken file makes the client raise: the other way tells what is wrong
+        return []
+    plain = [getattr(row, "value", row) for row in rows]
+    found = [row for row in plain if isinstance(row, dict) and isinstance(row.get("context"), dict)]
+    return found if found and all(isinstance(row.get("name"), str) for row in found) else []
 
 
 def _cluster_names(rows: Sequence[dict[str, Any]]) -> dict[str, str]:

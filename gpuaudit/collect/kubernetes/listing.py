@@ -19,6 +19,7 @@ from gpuaudit.collect.kubernetes.answers import (
     OutOfTimeError,
     TooLargeError,
     UnauthorizedError,
+    UnreachableError,
 )
 from gpuaudit.collect.kubernetes.discovery import Served
 from gpuaudit.collect.kubernetes.fetch import Fetcher
@@ -131,7 +132,8 @@ def may_list(fetcher: Fetcher, served: Served, *, namespaces: Iterable[str] = ()
 
 def _by_namespace(fetcher: Fetcher, listed: Listed, take: Take, places: Places) -> None:
     """List one namespace after the other; together they are the cluster if each that there is may be read."""
-    allowed = []
+    allowed: list[str] = []
+    failed: list[str] = []  # one of several that cannot be read does not lose the others
     missing = set(places.known)
     for namespace in places.namespaces:
         try:
@@ -140,13 +142,21 @@ def _by_namespace(fetcher: Fetcher, listed: Listed, take: Take, places: Places) 
             continue
         except ApiError as error:
             _end(listed, error)
-            return
+            if isinstance(error, UnauthorizedError | OutOfTimeError | UnreachableError):
+                return
+            listed.detail = f"{namespace}: {error}"
+            failed.append(namespace)
+            continue
         allowed.append(namespace)
         missing.discard(namespace)
     if missing and allowed:
         missing &= places.still()
     if places.known and not missing:
         listed.remarks.append("were listed namespace by namespace")
+        return
+    if failed:
+        listed.remarks.append(f"of {', '.join(failed[:6])} could not be read ({listed.detail})")
+    if failed and not allowed:
         return
     listed.namespaces = tuple(allowed)
     listed.how = How.PARTLY if allowed else How.FORBIDDEN

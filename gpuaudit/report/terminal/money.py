@@ -4,6 +4,7 @@ from itertools import zip_longest
 
 from gpuaudit import schema
 from gpuaudit.report.terminal.canvas import Canvas, dollars, plural
+from gpuaudit.report.terminal.header import pods_missing
 from gpuaudit.report.terminal.wrapping import wrap
 
 WIDE = 96
@@ -58,6 +59,8 @@ def _removable(report: schema.Report) -> Block:
     fewer = plan.before.nodes - plan.after.nodes
     if booked is None:
         return NOW, "unknown", ["without a bill nothing can be booked"]
+    if not booked and pods_missing(report):
+        return NOW, "unknown", ["not all pods were read: no node was judged"]
     if not booked:
         return NOW, _monthly(0.0), ["no node was found that can go"]
     checked = "not backtested" if plan.backtest is None else "backtested"
@@ -73,7 +76,7 @@ def _later(report: schema.Report) -> Block:
     if plan.at_renewal:
         count = sum(row.nodes for row in plan.at_renewal)
         notes.append(f"{plural(round(count, 2), 'node')}, " + (f"from {dates[0]}" if dates else "date not known"))
-    unseen = report.cluster.nodes is None and not plan.capacity_gpus
+    unseen = (report.cluster.nodes is None or pods_missing(report)) and not plan.capacity_gpus
     notes.append("CAPACITY  unknown" if unseen else f"CAPACITY  {plural(round(plan.capacity_gpus, 2), 'GPU')}, $0")
     return "AT RENEWAL", _monthly(due), notes
 
