@@ -108,6 +108,8 @@ class Proxied:
                 answer.close()
                 raise
             answer.release_conn()
+        except UserError as error:  # the credentials ran out, and their plugin gives no new ones
+            raise RefusedError(error.message) from error
         except SSLError as error:
             raise RefusedError(f"TLS to {self._connection.server} failed: {_line(error)}") from error
         except ReadTimeoutError as error:
