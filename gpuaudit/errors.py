@@ -1,8 +1,11 @@
 """The one exception that a user sees: what went wrong and how to mend it."""
 
 import errno
+from collections.abc import Iterable
 
+INTERRUPTED = 130  # exit code after Ctrl-C, as shells have it
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+_SHOWN = 6  # names in a hint
 
 
 def unwritten(what: str, error: OSError, *, hint: str) -> "UserError":
@@ -11,7 +14,15 @@ def unwritten(what: str, error: OSError, *, hint: str) -> "UserError":
     return UserError(f"cannot write {what}: {error.strerror or error}", hint=room)
 
 
-INTERRUPTED = 130  # exit code after Ctrl-C, as shells have it
+def near_hint(name: str, known: Iterable[str]) -> str:
+    """Return which of the known names may be meant, else some of them, and how many more there are."""
+    from difflib import get_close_matches
+
+    names = sorted(known)
+    if near := get_close_matches(name, names, n=_SHOWN, cutoff=0.4):
+        return f"did you mean: {', '.join(near)}"
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return f"it has: {', '.join(names[:_SHOWN]) or 'none'}{more}"
 
 
 class UserError(Exception):

@@ -1,25 +1,23 @@
 """All contexts that the settings name → one snapshot; one failing cluster does not sink the rest."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from difflib import get_close_matches
-from typing import NamedTuple
-
-import msgspec
 
 from gpuaudit.cluster.platform import Source
 from gpuaudit.cluster.snapshot import Snapshot
 from gpuaudit.collect.host_sources import Hosts, this_host, told_by_probes
 from gpuaudit.collect.inventory import Inventory
 from gpuaudit.collect.joining.assemble import Materials, assemble
+from gpuaudit.collect.joining.renaming import rename_clusters
 from gpuaudit.collect.kubernetes.connection import Connection, connections, login_hint
 from gpuaudit.collect.kubernetes.deadline import Deadline
 from gpuaudit.collect.kubernetes.reading import Reading, read_cluster
-from gpuaudit.collect.kubernetes.told import THROTTLED_HINT, source_of, status_of, throttled
+from gpuaudit.collect.kubernetes.told import THROTTLED_HINT, source_of, throttled
 from gpuaudit.collect.prometheus.live import Audited, Measured, measure
+from gpuaudit.collect.views import View, of_use, own_names
 from gpuaudit.config import Config
-from gpuaudit.errors import INTERRUPTED, UserError
+from gpuaudit.errors import INTERRUPTED, UserError, near_hint
 
 Progress = Callable[[str], None]
 LONGEST_DETAIL = 300
@@ -50,11 +48,10 @@ def collect_live(config: Config, *, progress: Progress | None = None) -> Live:
         found = connections(config.context, config.kubeconfig, seconds=whole.remaining)
     readings = _readings(found, config, whole, progress)
     _refuse_unknown(config.namespace, readings)
-    inventories = [reading.builder.finish() for reading in readings]
-    told = [source_of(one, two, alone=len(found) == 1) for one, two in zip(readings, inventories, strict=True)]
-    if all(source.status == "failed" for source in told):
-        raise _nothing(readings[0], told[0])
-    kept, sources = _of_use(readings, inventories, told)
+    views = [_view(reading, alone=len(found) == 1) for reading in readings]
+    if all(view.source.status == "failed" for view in views):
+        raise _nothing(views[0])
+    kept, sources = of_use(views)
     measured = Measured(interrupted=any(reading.interrupted for reading in readings))
     hosts = Hosts()
     if not measured.interrupted:
@@ -70,7 +67,7 @@ def collect_live(config: Config, *, progress: Progress | None = None) -> Live:
         hosts=hosts.told,
     )
     snapshot = assemble(materials, now=end, read_at=started, window=config.window)
-    return Live(snapshot, interrupted=measured.interrupted)
+    return Live(rename_clusters(snapshot, own_names(views, materials.names)), interrupted=measured.interrupted)
 
 
 def _alone(config: Config, error: UserError, end: datetime) -> Snapshot:
@@ -135,93 +132,23 @@ def _readings(found: Sequence[Connection], config: Config, whole: Deadline, prog
     return readings
 
 
+def _view(reading: Reading, *, alone: bool) -> View:
+    inventory = reading.builder.finish()
+    return View(reading, inventory, source_of(reading, inventory, alone=alone))
+
+
 def _refuse_unknown(namespaces: Sequence[str], readings: Sequence[Reading]) -> None:
     """Raise UserError for a namespace that is in none of the clusters, where all that there are could be listed."""
     known = {name for reading in readings for name in reading.builder.namespaces}
     listed = all(any(one.name == "namespaces" and one.complete for one in reading.listed) for reading in readings)
     missing = [name for name in namespaces if name not in known]
     if listed and missing:
-        near = get_close_matches(missing[0], sorted(known), n=6, cutoff=0.4)
-        more = f" and {len(known) - 6} more" if len(known) > 6 else ""
-        hint = f"did you mean: {', '.join(near)}" if near else f"it has: {', '.join(sorted(known)[:6])}{more}"
-        raise UserError(f"there is no namespace {missing[0]!r}", hint=hint)
+        raise UserError(f"there is no namespace {missing[0]!r}", hint=near_hint(missing[0], known))
 
 
-def _of_use(
-    readings: Sequence[Reading], inventories: Sequence[Inventory], told: Sequence[Source]
-) -> tuple[list[Inventory], list[Source]]:
-    """Return the inventories to audit together, and the sources.
-
-    Failed clusters only have a source. A cluster that two contexts mean counts once, as whoever may read most of it
-    sees it. Beside others, a cluster whose pods were not all read gives no nodes: rules would take them for empty,
-    since the others' pods are there.
-    """
-    views = [_View(reading, inventory) for reading, inventory in zip(readings, inventories, strict=True)]
-    usable = [number for number, reading in enumerate(readings) if status_of(reading) != "failed"]
-    chosen: list[int] = []
-    instead: dict[int, int] = {}
-    for number in sorted(usable, key=lambda one: views[one].narrowness):
-        other = next((one for one in chosen if views[number].overlaps(views[one])), None)
-        if other is None:
-            chosen.append(number)
-        else:
-            instead[number] = other
-    sources = [
-        _counted_once(source, views[number], views[instead[number]]) if number in instead else source
-        for number, source in enumerate(told)
-    ]
-    kept = [inventories[number] for number in sorted(chosen)]
-    if len(kept) > 1:
-        kept = [one if {"nodes", "pods"} <= set(one.provides) else _without_nodes(one) for one in kept]
-    return kept, sources
-
-
-class _View(NamedTuple):
-    """A cluster as a context reads it."""
-
-    reading: Reading
-    inventory: Inventory
-
-    @property
-    def name(self) -> str:
-        return self.inventory.clusters[0].name
-
-    @property
-    def namespaces(self) -> frozenset[str] | None:
-        """Namespaces whose pods were read, None for the whole cluster."""
-        found = next((one.namespaces for one in self.reading.listed if one.name == "pods"), None)
-        return None if found is None else frozenset(found)
-
-    @property
-    def narrowness(self) -> tuple[bool, bool]:
-        """What puts the views that show most first."""
-        return not self.inventory.clusters[0].listed, self.namespaces is not None
-
-    def overlaps(self, other: "_View") -> bool:
-        """Whether both show some of the same pods. Who may not read a cluster's UID knows it by its address."""
-        uids = {self.inventory.clusters[0].uid, other.inventory.clusters[0].uid}
-        same = len(uids) == 1 if None not in uids else self.reading.connection.base == other.reading.connection.base
-        if not same:
-            return False
-        return self.namespaces is None or other.namespaces is None or bool(self.namespaces & other.namespaces)
-
-
-def _counted_once(source: Source, view: _View, instead: _View) -> Source:
-    """Return the source of a view of a cluster that another context shows: it gives nothing of its own."""
-    detail = f"{source.detail}; the same cluster as {instead.name}: read once"
-    if instead.namespaces is not None and (missing := sorted((view.namespaces or frozenset()) - instead.namespaces)):
-        detail += f", without {', '.join(missing[:6])}: audit them with this context alone"
-        return msgspec.structs.replace(source, detail=detail, provides=())
-    return msgspec.structs.replace(source, status="ok", detail=detail, provides=())
-
-
-def _without_nodes(inventory: Inventory) -> Inventory:
-    clusters = tuple(msgspec.structs.replace(cluster, listed=False) for cluster in inventory.clusters)
-    return replace(inventory, clusters=clusters, nodes=())
-
-
-def _nothing(reading: Reading, source: Source) -> UserError:
+def _nothing(view: View) -> UserError:
     """Return why nothing could be audited, and what a person can do about it."""
+    reading, source = view.reading, view.source
     if reading.interrupted:
         return UserError("stopped before anything was read", hint="run it again", code=INTERRUPTED)
     if reading.fatal.startswith("401"):
@@ -230,6 +157,8 @@ def _nothing(reading: Reading, source: Source) -> UserError:
         hint = THROTTLED_HINT
     elif reading.out_of_time:
         hint = "give it more time: --max-time 10m"
+    elif reading.fatal.startswith("TLS"):
+        hint = "check the cluster's certificate-authority in the kubeconfig, and that its server speaks https"
     elif reading.fatal:
         hint = "check the address and the way there: gpuaudit doctor"
     elif any(one.how == "not allowed" for one in reading.listed):

@@ -5,10 +5,9 @@ import json
 import re
 import ssl
 import threading
-import time
 import zipfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -83,6 +82,7 @@ class Fault:
     answer: Answer | None = None
     times: float = float("inf")
     after: int = 0
+    token: str = ""  # only of who asks with this
 
 
 @dataclass
@@ -210,7 +210,7 @@ class Handler(BaseHTTPRequestHandler):
         token = self.headers.get("Authorization", "").removeprefix("Bearer ")
         user = self.replay.tokens.get(token) or token.removesuffix("-token")
         self.replay.asked.append((user, self.command, self.path))
-        fault = self._fault()
+        fault = self._fault(token)
         if fault and fault.act:
             fault.act(self)
             return
@@ -225,9 +225,9 @@ class Handler(BaseHTTPRequestHandler):
 
     do_POST = do_PUT = do_PATCH = do_DELETE = do_GET  # noqa: N815 - the names of the base class
 
-    def _fault(self) -> Fault | None:
+    def _fault(self, token: str) -> Fault | None:
         for fault in self.replay.faults:
-            if self.path.startswith(fault.path):
+            if self.path.startswith(fault.path) and fault.token in ("", token):
                 if fault.after > 0:
                     fault.after -= 1
                 elif fault.times > 0:
@@ -255,56 +255,6 @@ class Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *args: object) -> None:
         pass
-
-
-def drop(handler: Handler) -> None:
-    """Close the connection without an answer."""
-    handler.close_connection = True
-    handler.connection.shutdown(2)
-
-
-def cut(handler: Handler) -> None:
-    """Send half of the body and close."""
-    code, headers, body = handler.good()
-    handler.reply((code, headers, body[: len(body) // 2]), announced=len(body))
-    handler.wfile.flush()
-    drop(handler)
-
-
-def garble(handler: Handler) -> None:
-    """Send a whole answer of half a document: malformed JSON."""
-    code, headers, body = handler.good()
-    handler.reply((code, headers, body[: len(body) // 2]))
-
-
-def slow(seconds: float) -> Callable[[Handler], None]:
-    """Answer after a while."""
-
-    def act(handler: Handler) -> None:
-        time.sleep(seconds)
-        with suppress(OSError):
-            handler.reply(handler.good())
-
-    return act
-
-
-def trickle(seconds: float) -> Callable[[Handler], None]:
-    """Send the body bit by bit, faster than any read times out, for that long."""
-
-    def act(handler: Handler) -> None:
-        body = handler.good()[2]
-        handler.send_response(200)
-        handler.send_header("Content-Length", str(len(body)))
-        handler.end_headers()
-        end, step = time.monotonic() + seconds, max(1, len(body) // 1000)
-        try:
-            for start in range(0, len(body), step):
-                handler.wfile.write(body[start : start + step])
-                time.sleep(max(0.0, seconds / 1000 if time.monotonic() < end else 0.0))
-        except OSError:
-            pass
-
-    return act
 
 
 @contextmanager

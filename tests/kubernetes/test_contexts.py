@@ -9,8 +9,8 @@ from gpuaudit.collect.kubernetes.connection import connections
 from gpuaudit.collect.live import collect_live
 from gpuaudit.config import Config
 from gpuaudit.errors import UserError
-from tests.kubernetes.reading import NOW, live, run, the_source
-from tests.kubernetes.replay import TENANT, Fault, Replay, replay_server, status
+from tests.kubernetes.reading import NOW, run, the_source
+from tests.kubernetes.replay import Fault, Replay, replay_server, status
 from tests.kubernetes.test_lab import check_nodes
 
 
@@ -56,28 +56,6 @@ def test_two_contexts_of_one_cluster_count_once(api: Replay) -> None:
     found = collect_live(Config(kubeconfig=path, context=("auditor", "again"), now=NOW)).snapshot
     assert len(found.nodes) == 35
     assert any("the same cluster" in source.detail for source in found.sources)
-
-
-@pytest.mark.parametrize("order", [("limited", "auditor"), ("auditor", "limited")])
-def test_a_tenants_and_an_auditors_context_of_one_cluster_count_once(api: Replay, order: tuple[str, str]) -> None:
-    """Whoever may not read the cluster's UID still means the same cluster; the wider view is the one that counts."""
-    path = api.kubeconfig("limited", "auditor", namespace=TENANT)
-    found = collect_live(Config(kubeconfig=path, context=order, now=NOW)).snapshot
-    assert len(found.clusters) == 1
-    assert found.clusters[0].listed
-    assert len({(pod.namespace, pod.name) for pod in found.pods}) == len(found.pods) == len(live(api).pods)
-    check_nodes(found)
-    told = the_source(found, "kubernetes of limited")
-    assert told.provides == ()
-    assert told.detail.endswith("the same cluster as auditor: read once")
-
-
-def test_two_tenants_of_one_cluster_count_their_common_namespaces_once(api: Replay) -> None:
-    path = api.kubeconfig("limited", "again", namespace=TENANT)
-    api.tokens["again-token"] = "limited"
-    found = collect_live(Config(kubeconfig=path, context=("limited", "again"), now=NOW)).snapshot
-    assert len(found.pods) == 6
-    assert "the same cluster as limited" in the_source(found, "kubernetes of again").detail
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Give the clusters of a stored snapshot other names: two clusters of one name cannot stand in one fleet."""
+"""Give the clusters of a snapshot other names: two clusters of one name cannot stand in one fleet."""
 
 from collections.abc import Mapping
 from dataclasses import fields, replace

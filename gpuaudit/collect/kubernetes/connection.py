@@ -2,29 +2,32 @@
 
 import logging
 import queue
-import re
 import threading
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from gpuaudit.collect.kubernetes.deadline import Deadline
+from gpuaudit.collect.kubernetes.kubeconfig import (
+    DEFAULT_NAMESPACE,
+    Context,
+    has_kubeconfig,
+    one_line,
+    wanted_contexts,
+)
 from gpuaudit.errors import UserError
 
 PATIENCE_SECONDS = 600.0  # with credential plugins, where no other time is set: somebody may log in in a browser
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
-DEFAULT_NAMESPACE = "default"  # of a context without one
 _EXPIRED = "log in again, or check the user of this context in the kubeconfig"
 
 
 @dataclass
 class Connection:
-    """A cluster and how to reach it.
+    """A cluster and how to reach it. `cluster` is its name among those read together, `own_name` what it is called.
 
     `namespaces` are to be tried by whoever may not list the whole cluster: the context's own first, then what other
     contexts of the same cluster name. `broken` is why a context among others cannot be used at all.
@@ -33,6 +36,7 @@ class Connection:
     context: str
     cluster: str
     server: str  # host and port, never a credential
+    own_name: str
     namespaces: tuple[str, ...]
     client: Any = field(repr=False)  # kubernetes.client.ApiClient
     reload: Callable[[], Any] | None = field(default=None, repr=False)  # a client with fresh credentials
@@ -52,6 +56,12 @@ class Connection:
     def base(self) -> str:
         """URL of the server, without a slash at the end."""
         return str(self.client.configuration.host).rstrip("/")
+
+    @property
+    def unchecked(self) -> bool:
+        """Whether anybody may be the server: TLS without looking at its certificate (insecure-skip-tls-verify)."""
+        known = self.client.configuration if self.client else None
+        return known is not None and self.base.startswith("https") and not known.verify_ssl
 
     def credentials(self, seconds: float = PATIENCE_SECONDS) -> dict[str, str]:
         """Return the headers that say who asks; asks the client each time, which renews what has expired.
@@ -115,59 +125,30 @@ def connections(
     Credential plugins have `seconds` together. UserError when there is no configuration, a context is not in it, or the
     only one gives no credentials.
     """
-    if not contexts and kubeconfig is None and _in_cluster() and not _has_kubeconfig():
+    if not contexts and kubeconfig is None and _in_cluster() and not has_kubeconfig():
         return [_from_service_account()]
-    if kubeconfig is not None and not kubeconfig.is_file():
-        raise UserError(f"there is no kubeconfig {kubeconfig}", hint="give --kubeconfig the path of a file")
-    known, current = _known_contexts(kubeconfig, named=bool(contexts))
-    wanted = list(dict.fromkeys(contexts)) or ([current["name"]] if current else [])
-    if not wanted:
-        raise UserError("the kubeconfig names no current context", hint="name one with --context")
-    by_name = {row["name"]: row for row in known}
-    for name in wanted:
-        if name not in by_name:
-            near = get_close_matches(name, sorted(by_name), n=6, cutoff=0.4)
-            more = f" and {len(by_name) - 8} more" if len(by_name) > 8 else ""
-            hint = f"did you mean: {', '.join(near)}" if near else f"it has: {', '.join(sorted(by_name)[:8])}{more}"
-            raise UserError(f"no context {name!r} in the kubeconfig", hint=hint)
-    names = _cluster_names([by_name[name] for name in wanted])
+    wanted = wanted_contexts(contexts, kubeconfig)
     deadline = Deadline(seconds)
     found = []
-    for number, name in enumerate(wanted):
+    for number, context in enumerate(wanted):
         part = deadline.remaining / (len(wanted) - number)
-        spaces = _namespaces(by_name[name], known)
-        found.append(_from_kubeconfig(by_name[name], names[name], spaces, kubeconfig, seconds=part))
+        found.append(_from_kubeconfig(context, kubeconfig, seconds=part))
     broken = [one.broken for one in found if one.broken]
     if len(broken) == len(found):
         raise broken[0]
     return found
 
 
-def short_name(cluster: str) -> str:
-    """Return a cluster's own name: the last part of an EKS ARN, of GKE's `gke_project_zone_name`, or the whole."""
-    if cluster.startswith("arn:"):
-        return cluster.rpartition("/")[2] or cluster
-    match = re.fullmatch(r"gke_[^_]+_[^_]+_(.+)", cluster)
-    return match[1] if match else cluster
-
-
-def _namespaces(row: dict[str, Any], known: Sequence[dict[str, Any]]) -> tuple[str, ...]:
-    """Return the namespaces that a kubeconfig names for a context's cluster, its own (as kubectl takes it) first."""
-    own, others = row.get("context", {}), [other.get("context", {}) for other in known]
-    named = [one.get("namespace") for one in others if one.get("cluster") == own.get("cluster")]
-    return tuple(dict.fromkeys([own.get("namespace") or DEFAULT_NAMESPACE, *(str(name) for name in named if name)]))
-
-
-def _from_kubeconfig(
-    row: dict[str, Any], name: str, namespaces: tuple[str, ...], kubeconfig: Path | None, *, seconds: float
-) -> Connection:
+def _from_kubeconfig(context: Context, kubeconfig: Path | None, *, seconds: float) -> Connection:
     def load() -> Any:
-        return _kubeconfig_client(row["name"], kubeconfig)
+        return _kubeconfig_client(context.name, kubeconfig)
 
     try:
-        return _connection(row["name"], name, namespaces, load, seconds=seconds)
+        return _connection(context, load, seconds=seconds)
     except UserError as error:
-        return Connection(row["name"], name, "", namespaces, client=None, broken=error)
+        return Connection(
+            context.name, context.cluster, "", context.own_name, context.namespaces, client=None, broken=error
+        )
 
 
 def _kubeconfig_client(context: str, kubeconfig: Path | None) -> Any:
@@ -184,7 +165,7 @@ def _kubeconfig_client(context: str, kubeconfig: Path | None) -> Any:
                 persist_config=False,
             )
         except Exception as error:  # whatever a broken file makes the client raise
-            raise UserError(f"context {context!r} cannot be used: {_line(error)}", hint=_EXPIRED) from error
+            raise UserError(f"context {context!r} cannot be used: {one_line(error)}", hint=_EXPIRED) from error
     if said and not settings.api_key and not settings.cert_file:
         raise UserError(f"context {context!r} gives no credentials: {said[0]}", hint=_EXPIRED)
     return _client(settings, context)
@@ -210,8 +191,8 @@ def _client(settings: Any, context: str) -> Any:
 def _from_service_account() -> Connection:
     path = SERVICE_ACCOUNT / "namespace"
     namespace = path.read_text(encoding="utf-8").strip() if path.is_file() else ""
-    namespaces = (namespace or DEFAULT_NAMESPACE,)
-    return _connection("in-cluster", "in-cluster", namespaces, _service_account_client, seconds=PATIENCE_SECONDS)
+    context = Context("in-cluster", "in-cluster", "in-cluster", (namespace or DEFAULT_NAMESPACE,))
+    return _connection(context, _service_account_client, seconds=PATIENCE_SECONDS)
 
 
 def _service_account_client() -> Any:
@@ -222,82 +203,26 @@ def _service_account_client() -> Any:
     try:
         config.load_incluster_config(client_configuration=settings)  # type: ignore[no-untyped-call]
     except (config.ConfigException, OSError) as error:
-        raise UserError(f"the service account cannot be used: {_line(error)}", hint="mount its token") from error
+        raise UserError(f"the service account cannot be used: {one_line(error)}", hint="mount its token") from error
     return _client(settings, "in-cluster")
 
 
-def _connection(
-    context: str, cluster: str, namespaces: tuple[str, ...], load: Callable[[], Any], *, seconds: float
-) -> Connection:
-    api_client = within(seconds, load, context=context)
+def _connection(context: Context, load: Callable[[], Any], *, seconds: float) -> Connection:
+    api_client = within(seconds, load, context=context.name)
     url = urlsplit(str(api_client.configuration.host))
     return Connection(
-        context=context,
-        cluster=cluster,
+        context=context.name,
+        cluster=context.cluster,
         server=url.netloc.rpartition("@")[2],
-        namespaces=namespaces,
+        own_name=context.own_name,
+        namespaces=context.namespaces,
         client=api_client,
         reload=load,
     )
 
 
-def _known_contexts(kubeconfig: Path | None, *, named: bool) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
-    """Return the contexts of the kubeconfig and the current one, which need not be one of them where some are named."""
-    from kubernetes import config
-
-    if named and (rows := _rows_of_contexts(kubeconfig)):
-        return rows, None
-    try:
-        found, current = config.list_kube_config_contexts(  # type: ignore[no-untyped-call]
-            config_file=str(kubeconfig) if kubeconfig else None
-        )
-    except Exception as error:  # whatever a broken file makes the client raise
-        if kubeconfig is None and not _has_kubeconfig():
-            raise UserError(
-                "nothing to read: there is no kubeconfig",
-                hint="set KUBECONFIG or --kubeconfig, audit files with --input PATH or this host's GPUs with --nvml, "
-                "or try: gpuaudit demo",
-            ) from error
-        told = _line(error) if isinstance(error, config.ConfigException) else "it is not YAML of contexts and clusters"
-        raise UserError(f"the kubeconfig cannot be used: {told}", hint="check it with: kubectl config view") from error
-    return found, current
-
-
-def _rows_of_contexts(kubeconfig: Path | None) -> list[dict[str, Any]]:
-    """Return the contexts of a kubeconfig whatever its current one is; none when it is no kubeconfig."""
-    from kubernetes.config import kube_config
-
-    paths = str(kubeconfig or kube_config.KUBE_CONFIG_DEFAULT_LOCATION)
-    try:
-        rows = kube_config.KubeConfigMerger(paths).config["contexts"].value  # type: ignore[no-untyped-call]
-    except Exception:  # whatever a broken file makes the client raise: the other way tells what is wrong
-        return []
-    plain = [getattr(row, "value", row) for row in rows]
-    found = [row for row in plain if isinstance(row, dict) and isinstance(row.get("context"), dict)]
-    return found if found and all(isinstance(row.get("name"), str) for row in found) else []
-
-
-def _cluster_names(rows: Sequence[dict[str, Any]]) -> dict[str, str]:
-    """Return the cluster name of each context, by context; names that two share become the contexts'.
-
-    A context's name may be another cluster's, so this goes on until no name is shared: at the latest when all are
-    contexts, whose names differ.
-    """
-    names = {row["name"]: short_name(str(row.get("context", {}).get("cluster") or row["name"])) for row in rows}
-    while twice := {name for name, count in Counter(names.values()).items() if count > 1}:
-        names = {context: context if name in twice else name for context, name in names.items()}
-    return names
-
-
 def _in_cluster() -> bool:
     return (SERVICE_ACCOUNT / "token").is_file()
-
-
-def _has_kubeconfig() -> bool:
-    from kubernetes.config import kube_config
-
-    paths = str(kube_config.KUBE_CONFIG_DEFAULT_LOCATION).split(kube_config.ENV_KUBECONFIG_PATH_SEPARATOR)
-    return any(Path(path).expanduser().is_file() for path in paths if path)
 
 
 @contextmanager
@@ -307,7 +232,7 @@ def _errors_of_the_client() -> Iterator[list[str]]:
 
     class _Listener(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            said.append(_line(record.getMessage()))
+            said.append(one_line(record.getMessage()))
 
     root, listener = logging.getLogger(), _Listener(level=logging.ERROR)
     root.addHandler(listener)
@@ -315,7 +240,3 @@ def _errors_of_the_client() -> Iterator[list[str]]:
         yield said
     finally:
         root.removeHandler(listener)
-
-
-def _line(error: object) -> str:
-    return " ".join(str(error).split())[:200]

@@ -51,7 +51,8 @@ def tenant_namespaces(reading: Reading) -> tuple[str, ...] | None:
 
 def _place(reading: Reading) -> str:
     connection = reading.connection
-    return f"context {connection.context}" + (f" at {connection.server}" if connection.server else "")
+    unchecked = ", whose certificate is not checked" if connection.unchecked else ""
+    return f"context {connection.context}" + (f" at {connection.server}{unchecked}" if connection.server else "")
 
 
 def _lines(reading: Reading) -> list[str]:
