@@ -30,7 +30,6 @@ from gpuaudit.collect.objects.systems import systems_of_image
 from gpuaudit.knowledge import gpus, kinds, kubernetes, mig, prices
 
 POD: Kind = ("", "Pod")
-NODE: Kind = ("", "Node")
 MAX_BROKEN_NAMES = 20
 
 
@@ -101,12 +100,11 @@ class InventoryBuilder:
         """Say that a kind was read in some namespaces only. Of pods that means: a tenant's view, without nodes."""
         self._state.within[kind] = tuple(namespaces)
 
-    def start_over(self, kind: Kind) -> None:
-        """Forget the pods or nodes that were taken: they come again, less those that are gone meanwhile."""
+    def start_over(self, kind: Kind, namespace: str | None = None) -> None:
+        """Forget what was taken of a kind, there or everywhere: it comes again, less what is gone meanwhile."""
+        self._state.kept.forget(kind, namespace)
         if kind == POD:
-            forget_pods(self._state)
-        elif kind == NODE:
-            self._state.kept.clear("nodes")
+            forget_pods(self._state, namespace)
 
     def nodes_read(self) -> None:
         """Say that no more nodes and resource slices come: of pods on nodes without GPUs only sums are kept."""
@@ -145,27 +143,17 @@ class InventoryBuilder:
 
     def _take(self, decoded: Decoded) -> None:
         state = self._state
-        self._count(decoded)
+        state.broken += decoded.broken
+        state.broken_names += decoded.named[: MAX_BROKEN_NAMES - len(state.broken_names)]
         for kind, item in decoded.objects:
             state.seen.add(kind)
             if self._dated:
                 self._see_times(item)
-            try:
-                if isinstance(item, Pod):
-                    take_pod(state, item)
-                else:
-                    take(state, kind, item)
-            except (ArithmeticError, ValueError) as error:  # numbers that no machine has
-                broken = Decoded()
-                broken.fail(f"{kind[1]}/{item.metadata.namespace}/{item.metadata.name}", error)
-                self._count(broken)
+            if isinstance(item, Pod):
+                take_pod(state, item)
+            else:
+                take(state, kind, item)
         decoded.objects.clear()
-
-    def _count(self, decoded: Decoded) -> None:
-        """Note what could not be used."""
-        state = self._state
-        state.broken += decoded.broken
-        state.broken_names += decoded.named[: MAX_BROKEN_NAMES - len(state.broken_names)]
 
     def _see_times(self, item: Object) -> None:
         times = [item.metadata.creation_timestamp]

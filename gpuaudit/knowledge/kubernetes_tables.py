@@ -154,7 +154,6 @@ class Fractions(Entry, frozen=True):
     group_label_prefixes: tuple[str, ...]
     reservation_namespaces: tuple[str, ...]
     reservation_index: str
-    legacy_index: str
     mps: str
     schedulers: tuple[str, ...]
     queue_labels: tuple[str, ...]

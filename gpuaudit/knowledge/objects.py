@@ -128,6 +128,7 @@ class ObjectFacts(Entry, frozen=True):
     compiled: str
     sources: dict[str, str]
     shared_memory: str  # path at which containers have it
+    job_ends: tuple[str, ...]  # conditions after which a Job makes no more pods
     cards: Cards
     purchase_unlabelled: tuple[Unlabelled, ...]
     dra: Dra

@@ -4,10 +4,12 @@ import json
 import random
 
 import pytest
+import yaml
 
 from gpuaudit.collect.builder import InventoryBuilder
 from gpuaudit.collect.inventory import Inventory, join
 from tests.kubernetes.objects import GFD_A100, Tree, inventory, node, owned_by, pod, thing
+from tests.kubernetes.replay import capture, names
 
 
 def from_inputs(*inputs: list[Tree]) -> Inventory:
@@ -194,3 +196,44 @@ def test_an_ended_pod_there_is_no_room_for_ends_the_one_that_ran(monkeypatch: py
         found = from_inputs([node(labels=GFD_A100, gpu=8)], *inputs)
         assert found.pods == ()
         assert found.nodes[0].pods_bound == 0
+
+
+def test_a_tenant_whose_pod_asks_for_more_than_any_node_has() -> None:
+    builder = InventoryBuilder("c")
+    builder.add_text(json.dumps(pod(requests={"gpu": "9E"})).encode())
+    builder.within(("", "Pod"), ["team"])
+    (found,) = builder.finish().nodes
+    assert len(found.cards) < 1000
+
+
+def numbers(tree: object, value: object) -> object:
+    """The tree with this in place of every number, also where a text is one."""
+    if isinstance(tree, dict):
+        return {key: numbers(item, value) for key, item in tree.items()}
+    if isinstance(tree, list):
+        return [numbers(item, value) for item in tree]
+    if isinstance(tree, str) and tree.isdecimal():
+        return str(value)
+    return value if isinstance(tree, int | float) and not isinstance(tree, bool) else tree
+
+
+def recorded() -> list[Tree]:
+    """All objects of the recorded cluster, as kubectl printed them."""
+    texts = [capture(name) for name in names("dump/") if name.endswith((".json", ".yaml"))]
+    return [item for text in texts for whole in yaml.load_all(text, yaml.CSafeLoader) for item in whole["items"]]
+
+
+ODD = [10**400, -(10**400), 2**63, -(2**63), 2**31, -1, 0, 1e308]
+
+
+@pytest.mark.parametrize("value", ODD, ids=lambda one: f"{str(one)[:3]} of {len(str(one))}")
+def test_numbers_of_any_length_end_nothing(value: object) -> None:
+    """Each recorded object comes as it is, and with other numbers: what cannot be read is named, no other is lost."""
+    objects = recorded()
+    changed = [numbers(item, value) for item in objects]
+    for item in changed:
+        assert isinstance(item, dict)
+        item["metadata"] |= {"name": f"{item['metadata']['name']}-changed", "uid": ""}
+    found = from_inputs(objects, changed)
+    assert len([node for node in found.nodes if not node.name.endswith("-changed")]) == 35
+    assert len([pod for pod in found.pods if not pod.name.endswith("-changed")]) == 77

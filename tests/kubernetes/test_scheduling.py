@@ -182,6 +182,33 @@ def test_a_job_of_a_schedule_lacks_what_it_says_itself() -> None:
     assert (found.workload, found.pods) == ("c/CronJob/team/nightly", 3)
 
 
+TEMPLATE = {"spec": {"containers": [{"name": "m", "resources": {"requests": GPU}}]}}
+
+
+@pytest.mark.parametrize(
+    ("root", "kind", "expected"),
+    [
+        (thing("JobSet", "r", "jobset.x-k8s.io/v1alpha2"), "Job", "JobSet"),
+        (thing("CronJob", "r", "batch/v1", spec={"schedule": "5 1 * * *"}), "Job", "CronJob"),
+        (thing("LeaderWorkerSet", "r", "leaderworkerset.x-k8s.io/v1"), "StatefulSet", "LeaderWorkerSet"),
+    ],
+    ids=["JobSet", "CronJob", "LeaderWorkerSet"],
+)
+def test_running_siblings_are_not_taken_for_what_was_refused(root: Tree, kind: str, expected: str) -> None:
+    """Of four parts of two pods one runs, one half, and two have none: five pods lack. Each refusal is told twice."""
+    group = "batch/v1" if kind == "Job" else "apps/v1"
+    size = {"parallelism": 2} if kind == "Job" else {"replicas": 2}
+    parts = [thing(kind, f"r-{n}", group, owner=root, spec=size | {"template": TEMPLATE}) for n in range(4)]
+    pods = [
+        pod(f"r-{part}-{number}", requests=GPU, meta={"ownerReferences": [owned_by(parts[part])]})
+        for part, number in ((0, 0), (0, 1), (1, 0))
+    ]
+    told = [refusal(kind, f"r-{number}") for number in range(4)]
+    again = [event | {"metadata": event["metadata"] | {"name": f"{event['metadata']['name']}.b"}} for event in told]
+    (found,) = inventory(node(gpu=32), root, *parts, *pods, *told, *again).waiting
+    assert (found.workload, found.pods, found.count) == (f"c/{expected}/team/r", 5, 20.0)
+
+
 def test_a_refusal_of_something_unknown_counts_for_nothing() -> None:
     assert inventory(refusal("ReplicaSet", "gone-1")).waiting == ()
 

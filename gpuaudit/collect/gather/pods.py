@@ -8,10 +8,10 @@ from gpuaudit.collect.decode import Decoded, named
 from gpuaudit.collect.gather.state import Gathered, KeptPod, version_of
 from gpuaudit.collect.kubernetes_types import Identity
 from gpuaudit.collect.kubernetes_types.pods import LightPod, Pod
-from gpuaudit.collect.objects.fold import Fold, FoldedPod, pod_key
+from gpuaudit.collect.objects.fold import FoldedPod, pod_key
 from gpuaudit.collect.objects.holdings import is_gpu_resource
 from gpuaudit.collect.objects.nodes import condition
-from gpuaudit.collect.objects.owners import controller, may_own, owner_key, start_of
+from gpuaudit.collect.objects.owners import controller, owner_key, start_of
 from gpuaudit.collect.objects.pods import claim_names, is_ready, pod_record
 from gpuaudit.collect.objects.requests import Amounts, pod_requests
 from gpuaudit.collect.objects.systems import agents_of
@@ -38,7 +38,7 @@ def take_pods(state: Gathered, page: Decoded) -> None:
                 _take_whole(state, pod if isinstance(pod, Pod) else _WHOLE.decode(raw), requests)
             else:
                 _take_light(state, pod, requests)
-        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError, ArithmeticError) as error:
+        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
             page.fail(named(raw, "Pod"), error)
     page.unread.clear()
 
@@ -78,16 +78,16 @@ def _take_light(state: Gathered, pod: Pod | LightPod, requests: Amounts) -> None
     if kept is not None:
         del state.pods[key]
     _fold(state, pod, requests, version)
-    if pod.status.phase not in _ENDED and may_own(pod.metadata):
-        state.owners.add("", "Pod", pod.metadata)
+    if pod.status.phase not in _ENDED:
+        state.owners.add_driver(pod.metadata)
     _take_evidence(state, pod)
 
 
-def forget_pods(state: Gathered) -> None:
-    """Forget all pods: they are listed anew."""
-    state.pods.clear()
-    state.fold = Fold()
-    state.ended_pods = 0
+def forget_pods(state: Gathered, namespace: str | None) -> None:
+    """Forget the pods of a namespace, or all: they are listed anew."""
+    state.pods = {key: pod for key, pod in state.pods.items() if namespace not in (None, key[0])}
+    state.fold.forget(namespace)
+    state.ended_pods = sum(pod.record.ended for pod in state.pods.values())
 
 
 def settle(state: Gathered) -> None:

@@ -1,6 +1,8 @@
 """Pods that a ResourceQuota refused: they do not exist, only events of their controller tell of them."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from gpuaudit.cluster.platform import Event
 from gpuaudit.cluster.snapshot import workload_id
@@ -13,46 +15,69 @@ from gpuaudit.knowledge.scheduling import refused_by_quota, scheduling
 
 
 def refused(state: Gathered, pods: Iterable[Pod]) -> list[Queued]:
-    """Return what workloads lack because a quota refused their pods, each workload once."""
-    listed = {kept.record.id: kept for kept in state.kept.all_values("work ", KeptWorkload)}
-    there: dict[str, list[Pod]] = {}
-    for pod in pods:
-        there.setdefault(pod.workload, []).append(pod)
-    found: dict[str, Queued] = {}
+    """Return what workloads lack because a quota refused their pods, each workload once.
+
+    Of each controller the newest refusal counts; a workload lacks what all its controllers lack (the Jobs of a JobSet).
+    """
+    known = _Known(state, pods)
+    newest: dict[str, Queued] = {}
     for event in sorted(state.kept.values("events", Event), key=lambda one: (str(one.last), one.name)):
-        if event.reason in scheduling().quota.refused_reasons and (lacking := _lacking(state, event, listed, there)):
-            found[lacking.workload] = lacking
-    return [found[workload] for workload in sorted(found)]
+        if event.reason in scheduling().quota.refused_reasons and (found := known.lacking(event)):
+            newest[found[0]] = found[1]
+    lacking: dict[str, Queued] = {}
+    for item in newest.values():
+        other = lacking.get(item.workload)
+        lacking[item.workload] = _together(other, item) if other else item
+    return [lacking[workload] for workload in sorted(lacking)]
 
 
-def _lacking(
-    state: Gathered, event: Event, listed: Mapping[str, KeptWorkload], there: Mapping[str, list[Pod]]
-) -> Queued | None:
-    told = refused_by_quota(event.message)
-    per_pod = dict(_gpus(told["requested"])) if told else {}
-    root = state.owners.root_named(event.kind, event.namespace, event.name) if per_pod else None
-    if root is None:
-        return None
-    workload = root.id(state.cluster)
-    missing = _missing(event, _told(state, event, workload, listed), there.get(workload, ()))
-    if missing <= 0:
-        return None  # it was let in since, or wants none any more
-    return Queued(
-        workload=workload,
-        namespace=event.namespace,
-        amounts={name: amount * missing for name, amount in per_pod.items()},
-        since=event.first,
-        reason="QuotaExhausted",
-        message=event.message,
-        queue=None,
-        pods=missing,
-    )
+class _Known:
+    """Which controllers are listed, and which pods each of them, and each workload, has."""
+
+    def __init__(self, state: Gathered, pods: Iterable[Pod]) -> None:
+        self._state = state
+        self._listed = {kept.record.id: kept for kept in state.kept.all_values("work ", KeptWorkload)}
+        self._pods: dict[str, list[Pod]] = {}
+        for pod in pods:
+            owner = state.pods[(pod.namespace, pod.name)].start.owner
+            above = self._id(owner.kind, pod.namespace, owner.name) if owner else pod.workload
+            for whose in {above, pod.workload}:
+                self._pods.setdefault(whose, []).append(pod)
+
+    def lacking(self, event: Event) -> tuple[str, Queued] | None:
+        """Return whose pods a refusal is about, and what is lacking; None when nothing is, or nothing can be told."""
+        told = refused_by_quota(event.message)
+        per_pod = dict(_gpus(told["requested"])) if told else {}
+        root = self._state.owners.root_named(event.kind, event.namespace, event.name) if per_pod else None
+        if root is None:
+            return None
+        workload = root.id(self._state.cluster)
+        own = self._id(event.kind, event.namespace, event.name)
+        whose = own if own in self._listed else workload  # a ReplicaSet is not listed as work: its Deployment tells
+        missing = _missing(event, self._listed.get(whose), self._pods.get(whose, ()))
+        if missing <= 0:
+            return None  # it was let in since, or wants none any more
+        return whose, Queued(
+            workload=workload,
+            namespace=event.namespace,
+            amounts={name: amount * missing for name, amount in per_pod.items()},
+            since=event.first,
+            reason="QuotaExhausted",
+            message=event.message,
+            queue=None,
+            pods=missing,
+        )
+
+    def _id(self, kind: str, namespace: str, name: str) -> str:
+        return workload_id(cluster=self._state.cluster, kind=kind, namespace=namespace, name=name)
 
 
-def _told(state: Gathered, event: Event, workload: str, listed: Mapping[str, KeptWorkload]) -> KeptWorkload | None:
-    """Return what tells how many pods are wanted: a Job itself, since a CronJob above it does not know."""
-    own = workload_id(cluster=state.cluster, kind=event.kind, namespace=event.namespace, name=event.name)
-    return listed.get(own) or listed.get(workload)
+def _together(one: Queued, other: Queued) -> Queued:
+    """Return what two controllers of one workload lack; the message is the newer one's."""
+    since = [time for time in (one.since, other.since) if time]
+    amounts = Counter(one.amounts)
+    amounts.update(other.amounts)
+    return replace(other, amounts=dict(amounts), since=min(since, default=None), pods=one.pods + other.pods)
 
 
 def _missing(event: Event, told: KeptWorkload | None, pods: Iterable[Pod]) -> int:

@@ -68,7 +68,8 @@ class Kept:
     """Values by table, namespace and name; of two versions the newer stays."""
 
     def __init__(self) -> None:
-        self._tables: dict[str, dict[tuple[str, str], tuple[int, object]]] = {}
+        self._tables: dict[str, dict[tuple[str, str], tuple[int, object, Kind]]] = {}
+        self.taking: Kind = ("", "")  # the kind of the object that is taken
         self._dropped: dict[int, int] = {}  # versions of which nothing is kept, so that no older one is
         self.doubled = 0
         self.replaced = 0
@@ -86,7 +87,7 @@ class Kept:
 
     def put(self, table: str, meta: Meta, value: object) -> None:
         """Keep a value in place of any older one."""
-        self._tables.setdefault(table, {})[(meta.namespace, meta.name)] = (version_of(meta), value)
+        self._tables.setdefault(table, {})[(meta.namespace, meta.name)] = (version_of(meta), value, self.taking)
 
     def drop(self, table: str, meta: Meta) -> None:
         """Keep nothing of this version, in place of any older one."""
@@ -97,9 +98,11 @@ class Kept:
         """Remove a value that another table's version decides on."""
         self._tables.get(table, {}).pop((meta.namespace, meta.name), None)
 
-    def clear(self, table: str) -> None:
-        """Remove all values of a table."""
-        self._tables.pop(table, None)
+    def forget(self, kind: Kind, namespace: str | None) -> None:
+        """Remove all that objects of a kind gave, there or everywhere."""
+        for rows in self._tables.values():
+            for key in [key for key, row in rows.items() if row[2] == kind and namespace in (None, key[0])]:
+                del rows[key]
 
     def count(self, table: str) -> int:
         """Return how many values a table has."""

@@ -60,6 +60,7 @@ def take(state: Gathered, kind: Kind, item: Object) -> None:
     if kind == ("apiextensions.k8s.io", "CustomResourceDefinition") or item.kind == "CustomResourceDefinition":
         state.crds.add(item.metadata.name)
         return
+    state.kept.taking = kind
     if not isinstance(item, Event):  # the only kind that there are many of and that owns nothing
         state.owners.add(*kind, item.metadata)
     taker = _TAKERS.get(type(item), _take_custom)

@@ -7,6 +7,7 @@ import msgspec
 
 from gpuaudit.cluster.nodes import Card, Node
 from gpuaudit.cluster.workloads import Pod
+from gpuaudit.knowledge.objects import objects
 
 
 def tenant_nodes(pods: Iterable[Pod], known: Mapping[str, Node]) -> tuple[Node, ...]:
@@ -23,7 +24,7 @@ def tenant_nodes(pods: Iterable[Pod], known: Mapping[str, Node]) -> tuple[Node, 
 
 def _node(name: str, pods: list[Pod], known: Node | None) -> Node:
     held = sum(pod.gpus or 0.0 for pod in pods)
-    count = max(1, math.ceil(round(held, 6)))
+    count = max(1, min(math.ceil(round(held, 6)), objects().cards.max_per_node))
     starts = [start for pod in pods if (start := pod.scheduled or pod.created)]
     cards = (known.cards if known else ())[:count]
     cards += tuple(Card(index=index) for index in range(len(cards), count))

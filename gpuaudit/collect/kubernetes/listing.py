@@ -28,6 +28,7 @@ PAGE = 500
 SMALL_PAGE = 20  # when objects are so large that a page does not fit
 RESTARTS = 2
 TRUNCATED_TRIES = 2
+_TOLD = 6  # namespaces whose failure is told
 _HEAD_BYTES = 4096
 _TOKEN = re.compile(rb'\s*\{[^{}]*"metadata"\s*:\s*\{[^{}]*"continue"\s*:\s*"([A-Za-z0-9+/=_.-]+)"')
 METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json"
@@ -83,23 +84,23 @@ NOWHERE = Places()
 
 
 Take = Callable[[Served, bytearray], PageTaken]  # raises MalformedError before it takes any of a body
-Again = Callable[[Served], None]  # a kind is listed from its first page again: what was taken of it may be gone
+Again = Callable[[Served, str | None], None]  # a kind (of a namespace) is listed anew: what was taken may be gone
 
 
-def _nothing(_: Served) -> None:
-    """Keep what was taken."""
+def _keep(_served: Served, _namespace: str | None) -> None:
+    """Forget nothing."""
 
 
 def list_kind(
-    fetcher: Fetcher, served: Served, take: Take, *, places: Places = NOWHERE, again: Again = _nothing
+    fetcher: Fetcher, served: Served, take: Take, *, places: Places = NOWHERE, again: Again = _keep
 ) -> Listed:
     """List a kind in the whole cluster, or where that is forbidden in `places`; `take` gets the bodies of the pages."""
     listed = Listed(served)
     try:
-        _pages(fetcher, listed, take, _path(served), again)
+        _pages(fetcher, listed, take, again, None)
     except ForbiddenError as error:
         if served.how.namespaced and places.namespaces:
-            _by_namespace(fetcher, listed, take, places)
+            _by_namespace(fetcher, listed, take, again, places)
         else:
             _end(listed, error)
     except ApiError as error:
@@ -130,22 +131,21 @@ def may_list(fetcher: Fetcher, served: Served, *, namespaces: Iterable[str] = ()
     return listed
 
 
-def _by_namespace(fetcher: Fetcher, listed: Listed, take: Take, places: Places) -> None:
+def _by_namespace(fetcher: Fetcher, listed: Listed, take: Take, again: Again, places: Places) -> None:
     """List one namespace after the other; together they are the cluster if each that there is may be read."""
     allowed: list[str] = []
-    failed: list[str] = []  # one of several that cannot be read does not lose the others
+    failed: dict[str, ApiError] = {}  # one of several that cannot be read does not lose the others
     missing = set(places.known)
     for namespace in places.namespaces:
         try:
-            _pages(fetcher, listed, take, _path(listed.served, namespace))
+            _pages(fetcher, listed, take, again, namespace)
         except ForbiddenError:
             continue
-        except ApiError as error:
+        except (UnauthorizedError, OutOfTimeError, UnreachableError) as error:
             _end(listed, error)
-            if isinstance(error, UnauthorizedError | OutOfTimeError | UnreachableError):
-                return
-            listed.detail = f"{namespace}: {error}"
-            failed.append(namespace)
+            return
+        except ApiError as error:
+            failed[namespace] = error
             continue
         allowed.append(namespace)
         missing.discard(namespace)
@@ -154,30 +154,38 @@ def _by_namespace(fetcher: Fetcher, listed: Listed, take: Take, places: Places) 
     if places.known and not missing:
         listed.remarks.append("were listed namespace by namespace")
         return
-    if failed:
-        listed.remarks.append(f"of {', '.join(failed[:6])} could not be read ({listed.detail})")
     if failed and not allowed:
+        _end(listed, next(iter(failed.values())))
         return
+    listed.remarks += [f"of {name} could not be read ({error})" for name, error in list(failed.items())[:_TOLD]]
     listed.namespaces = tuple(allowed)
     listed.how = How.PARTLY if allowed else How.FORBIDDEN
 
 
-def _pages(fetcher: Fetcher, listed: Listed, take: Take, path: str, again: Again = _nothing) -> None:
+def _pages(fetcher: Fetcher, listed: Listed, take: Take, again: Again, namespace: str | None) -> None:
     """Fetch page after page. After 410 the list goes on from the server's token, inconsistently, or starts over."""
     token, limit, restarts = "", PAGE, 0
-    bodies = _Bodies(fetcher, path, _accept(listed.served))
+    before, anew = listed.objects, False
+
+    def take_page(served: Served, body: bytearray) -> PageTaken:
+        nonlocal anew
+        if anew:  # not earlier: what there was is better than nothing
+            again(served, namespace)
+            listed.objects, anew = before, False
+        return take(served, body)
+
+    bodies = _Bodies(fetcher, _path(listed.served, namespace), _accept(listed.served))
     while True:
         query = {"limit": str(limit)} | ({"continue": token} if token else {})
         try:
-            page = _page(bodies, query, listed.served, take)
+            page = _page(bodies, query, listed.served, take_page)
         except ExpiredError as error:
             restarts += 1
             if restarts > RESTARTS:
                 raise
             token = error.continue_
             listed.remarks.append("went on after its version expired" if token else "started over, its version expired")
-            if not token:
-                again(listed.served)
+            anew = anew or not token
             continue
         except TooLargeError:
             if limit == SMALL_PAGE:

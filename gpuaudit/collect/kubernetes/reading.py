@@ -151,9 +151,10 @@ class _Body(NamedTuple):
 
 
 class _Again(NamedTuple):
-    """A kind is listed from its first page again."""
+    """A kind is listed from its first page again, in the whole cluster or a namespace."""
 
     served: Served
+    namespace: str | None
 
 
 _Done = queue.SimpleQueue[_Body | _Again | Listed | BaseException]
@@ -189,7 +190,7 @@ def _take(fetcher: Fetcher, reading: Reading, running: _Running, progress: Progr
             left -= 1
             reading.listed.append(item)
         elif isinstance(item, _Again):
-            reading.builder.start_over((item.served.how.group, item.served.how.kind))
+            reading.builder.start_over((item.served.how.group, item.served.how.kind), item.namespace)
         else:
             name, objects = _take_page(reading.builder, item)
             counts[name] = counts.get(name, 0) + objects
@@ -214,8 +215,8 @@ def _work(fetcher: Fetcher, todo: "queue.SimpleQueue[Served]", done: _Done, plac
     def take(served: Served, body: bytearray) -> PageTaken:
         return _handed(done, served, body)
 
-    def again(served: Served) -> None:
-        done.put(_Again(served))
+    def again(served: Served, namespace: str | None) -> None:
+        done.put(_Again(served, namespace))
 
     while True:
         try:

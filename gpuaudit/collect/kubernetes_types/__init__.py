@@ -6,6 +6,8 @@ Schema-typed decoding replaces hand-written digging: a value of an unexpected ty
 from gpuaudit.collect.kubernetes_types.meta import (
     Condition,
     Identity,
+    Int32,
+    Int64,
     Meta,
     Object,
     OwnerReference,
@@ -15,4 +17,16 @@ from gpuaudit.collect.kubernetes_types.meta import (
     Time,
 )
 
-__all__ = ["Condition", "Identity", "Meta", "Object", "OwnerReference", "Part", "Quantities", "Quantity", "Time"]
+__all__ = [
+    "Condition",
+    "Identity",
+    "Int32",
+    "Int64",
+    "Meta",
+    "Object",
+    "OwnerReference",
+    "Part",
+    "Quantities",
+    "Quantity",
+    "Time",
+]

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from gpuaudit.collect.kubernetes_types.meta import Condition, Meta, Object, Part, Time
+from gpuaudit.collect.kubernetes_types.meta import Condition, Int32, Meta, Object, Part, Time
 from gpuaudit.collect.kubernetes_types.pods import PodSpec
 
 
@@ -16,7 +16,7 @@ class Template(Part):
 class RollingUpdate(Part):
     """How a roll-out proceeds."""
 
-    max_surge: str | int | None = None
+    max_surge: str | Int32 | None = None
 
 
 class Strategy(Part):
@@ -35,7 +35,7 @@ class ClaimTemplate(Part):
 class ControllerSpec(Part):
     """Spec of Deployment, StatefulSet, DaemonSet and ReplicaSet."""
 
-    replicas: int | None = None
+    replicas: Int32 | None = None
     template: Template | None = None
     strategy: Strategy | None = None
     volume_claim_templates: list[ClaimTemplate] | None = None
@@ -44,10 +44,10 @@ class ControllerSpec(Part):
 class ControllerStatus(Part):
     """Replica counts; DaemonSets have their own names for them."""
 
-    replicas: int | None = None
-    ready_replicas: int | None = None
-    desired_number_scheduled: int | None = None
-    number_ready: int | None = None
+    replicas: Int32 | None = None
+    ready_replicas: Int32 | None = None
+    desired_number_scheduled: Int32 | None = None
+    number_ready: Int32 | None = None
     conditions: list[Condition] | None = None
 
 
@@ -61,9 +61,9 @@ class Controller(Object):
 class JobSpec(Part):
     """What a Job runs."""
 
-    completions: int | None = None
-    parallelism: int | None = None
-    backoff_limit: int | None = None
+    completions: Int32 | None = None
+    parallelism: Int32 | None = None
+    backoff_limit: Int32 | None = None
     suspend: bool | None = None
     completion_mode: str | None = None
     template: Template | None = None
@@ -72,8 +72,8 @@ class JobSpec(Part):
 class JobStatus(Part):
     """How a Job fares."""
 
-    active: int | None = None
-    succeeded: int | None = None
+    active: Int32 | None = None
+    succeeded: Int32 | None = None
     start_time: Time | None = None
     completion_time: Time | None = None
     conditions: list[Condition] | None = None

@@ -4,14 +4,14 @@ from typing import Any
 
 import msgspec
 
-from gpuaudit.collect.kubernetes_types.meta import Condition, Labels, Object, Part, Quantities, Selector, Time
+from gpuaudit.collect.kubernetes_types.meta import Condition, Int32, Labels, Object, Part, Quantities, Selector, Time
 
 
 class ServicePort(Part):
     """A port of a service."""
 
     name: str | None = None
-    port: int = 0
+    port: Int32 = 0
 
 
 class ServiceSpec(Part):
@@ -65,7 +65,7 @@ class EventSource(Part):
 class EventSeries(Part):
     """Repetitions of an event."""
 
-    count: int | None = None
+    count: Int32 | None = None
     last_observed_time: Time | None = None
 
 
@@ -78,7 +78,7 @@ class Event(Object):
     message: str | None = None
     note: str | None = None
     type: str | None = None
-    count: int | None = None
+    count: Int32 | None = None
     first_timestamp: Time | None = None
     last_timestamp: Time | None = None
     event_time: Time | None = None
@@ -166,17 +166,17 @@ class BudgetSpec(Part):
     """Spec of a PodDisruptionBudget."""
 
     selector: Selector | None = None
-    min_available: str | int | None = None
-    max_unavailable: str | int | None = None
+    min_available: str | Int32 | None = None
+    max_unavailable: str | Int32 | None = None
 
 
 class BudgetStatus(Part):
     """Status of a PodDisruptionBudget."""
 
-    disruptions_allowed: int | None = None
-    current_healthy: int | None = None
-    desired_healthy: int | None = None
-    expected_pods: int | None = None
+    disruptions_allowed: Int32 | None = None
+    current_healthy: Int32 | None = None
+    desired_healthy: Int32 | None = None
+    expected_pods: Int32 | None = None
 
 
 class Budget(Object):
@@ -189,7 +189,7 @@ class Budget(Object):
 class PriorityClass(Object):
     """A PriorityClass."""
 
-    value: int | None = None
+    value: Int32 | None = None
     global_default: bool | None = None
     preemption_policy: str | None = None
 
@@ -213,18 +213,18 @@ class HpaSpec(Part):
     """Spec of a HorizontalPodAutoscaler (v2; v1 has one CPU target)."""
 
     scale_target_ref: ScaleTarget = msgspec.field(default_factory=ScaleTarget)
-    min_replicas: int | None = None
-    max_replicas: int | None = None
+    min_replicas: Int32 | None = None
+    max_replicas: Int32 | None = None
     metrics: list[dict[str, Any]] | None = None
     behavior: dict[str, Any] | None = None
-    target_cpu: int | None = msgspec.field(default=None, name="targetCPUUtilizationPercentage")
+    target_cpu: Int32 | None = msgspec.field(default=None, name="targetCPUUtilizationPercentage")
 
 
 class HpaStatus(Part):
     """Status of a HorizontalPodAutoscaler."""
 
-    current_replicas: int | None = None
-    desired_replicas: int | None = None
+    current_replicas: Int32 | None = None
+    desired_replicas: Int32 | None = None
     conditions: list[Condition] | None = None
 
 

@@ -7,6 +7,8 @@ import msgspec
 
 Time = Annotated[datetime, msgspec.Meta(tz=True)]  # RFC 3339; a time without zone is an error
 Quantity = str | int | float  # "100m", "1Gi", 8
+Int32 = Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)]  # JSON has integers of any length
+Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 Quantities = dict[str, Quantity] | None
 Labels = dict[str, str] | None
 
@@ -50,7 +52,7 @@ class ListMeta(Part):
 
     continue_: str = msgspec.field(default="", name="continue")
     resource_version: str = ""
-    remaining_item_count: int | None = None
+    remaining_item_count: Int64 | None = None
 
 
 class Condition(Part):

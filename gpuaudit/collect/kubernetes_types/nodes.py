@@ -2,7 +2,7 @@
 
 import msgspec
 
-from gpuaudit.collect.kubernetes_types.meta import Condition, Meta, Object, Part, Quantities, Quantity, Time
+from gpuaudit.collect.kubernetes_types.meta import Condition, Int64, Meta, Object, Part, Quantities, Quantity, Time
 
 
 class Taint(Part):
@@ -86,7 +86,7 @@ class Attribute(Part):
     """A typed attribute of a device: exactly one field is set."""
 
     string: str | None = None
-    number: int | None = msgspec.field(default=None, name="int")
+    number: Int64 | None = msgspec.field(default=None, name="int")
     flag: bool | None = msgspec.field(default=None, name="bool")
     version: str | None = None
 
@@ -115,7 +115,7 @@ class SlicePool(Part):
     """The pool that a slice is part of; only its newest generation counts."""
 
     name: str = ""
-    generation: int = 0
+    generation: Int64 = 0
 
 
 class SliceSpec(Part):
@@ -138,7 +138,7 @@ class ExactRequest(Part):
 
     name: str = ""
     device_class_name: str = ""
-    count: int | None = None
+    count: Int64 | None = None
     allocation_mode: str | None = None
     admin_access: bool | None = None
 

@@ -8,6 +8,8 @@ from gpuaudit.collect.kubernetes_types.meta import (
     Condition,
     Expression,
     Identity,
+    Int32,
+    Int64,
     Labels,
     Object,
     Part,
@@ -157,7 +159,7 @@ class PodSpec(LightSpec):
     node_selector: Labels = None
     affinity: Affinity | None = None
     tolerations: list[Toleration] | None = None
-    priority: int | None = None
+    priority: Int32 | None = None
     priority_class_name: str | None = None
     scheduling_gates: list[Gate] | None = None
     host_network: bool | None = None
@@ -166,14 +168,14 @@ class PodSpec(LightSpec):
     scheduling_group: GangRef | None = None
     resource_claims: list[PodClaim] | None = None
     volumes: list[Volume] | None = None
-    termination_grace_period_seconds: int | None = None
+    termination_grace_period_seconds: Int64 | None = None
 
 
 class Terminated(Part):
     """How a container ended."""
 
     reason: str | None = None
-    exit_code: int | None = None
+    exit_code: Int32 | None = None
     finished_at: Time | None = None
 
 
@@ -202,7 +204,7 @@ class ContainerStatus(Part):
 
     name: str = ""
     ready: bool | None = None
-    restart_count: int | None = None
+    restart_count: Int32 | None = None
     state: ContainerState | None = None
     last_state: ContainerState | None = None
 

@@ -242,6 +242,8 @@ def _layout(seen: _Seen, cards: int) -> tuple[tuple[MigDevice, ...], ...]:
     enabled = cards - (0 if seen.slice_profile else seen.offered // _replicas(seen))
     if not devices or enabled <= 0 or any(count % enabled for count in devices.values()):
         return ()
+    if sum(devices.values()) // enabled > max(grid.compute_slices for grid in mig.all_geometries()):
+        return ()  # no card has so many
     one = tuple(MigDevice(profile=name) for name in sorted(devices) for _ in range(devices[name] // enabled))
     return (one,) * enabled
 

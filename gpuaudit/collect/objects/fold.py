@@ -1,17 +1,17 @@
 """Pods that hold no GPU, folded to a few numbers each, so that memory stays flat in the number of pods.
 
-A pod is one row of machine numbers, 48 bytes. Rows are only added while pods come, in any order and any number of
+A pod is one row of machine numbers, 56 bytes. Rows are only added while pods come, in any order and any number of
 versions; at the end the newest of each pod stays.
 """
 
 from array import array
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 _NOWHERE = -1
 _MOST = 2.0**60  # millicores, bytes: more is no amount of a machine
-_COLUMNS = 6
-_KEY, _VERSION, _NODE, _OWNER, _MILLICORES, _BYTES = range(_COLUMNS)
+_COLUMNS = 7
+_KEY, _NAMESPACE, _VERSION, _NODE, _OWNER, _MILLICORES, _BYTES = range(_COLUMNS)
 
 
 class FoldedPod(NamedTuple):
@@ -58,6 +58,7 @@ class Fold:
         self._rows.extend(
             (
                 pod_key(namespace, name),
+                hash(namespace),
                 min(version, 2**62),
                 _NOWHERE if node is None else self._nodes.setdefault(node, len(self._nodes)),
                 self._owners.setdefault(owner, len(self._owners)),
@@ -65,6 +66,12 @@ class Fold:
                 int(min(size, _MOST)),
             )
         )
+
+    def forget(self, namespace: str | None) -> None:
+        """Forget the pods of a namespace, or all."""
+        gone = hash(namespace)
+        here = enumerate(self._rows[_NAMESPACE::_COLUMNS])
+        self._leave([] if namespace is None else [row for row, key in here if key != gone])
 
     def settle(self, elsewhere: Mapping[int, int]) -> Settled:
         """Leave one row of each pod, the newest and of equal ones the first.
@@ -87,8 +94,7 @@ class Fold:
                 best[key] = row
                 if key in elsewhere:
                     newer.add(key)
-        stay = sorted(best.values())
-        self._rows = array("q", (value for row in stay for value in self._rows[row * _COLUMNS : (row + 1) * _COLUMNS]))
+        self._leave(sorted(best.values()))
         return Settled(doubled, replaced, frozenset(newer))
 
     def loads(self) -> Iterator[NodeLoad]:
@@ -120,6 +126,10 @@ class Fold:
 
     def __len__(self) -> int:
         return len(self._rows) // _COLUMNS
+
+    def _leave(self, rows: Iterable[int]) -> None:
+        """Leave these rows."""
+        self._rows = array("q", (value for row in rows for value in self._rows[row * _COLUMNS : (row + 1) * _COLUMNS]))
 
     def _at(self, row: int, column: int) -> int:
         return self._rows[row * _COLUMNS + column]

@@ -22,9 +22,7 @@ class Surroundings:
     claims: Mapping[tuple[str, str], ClaimFacts] = field(default_factory=dict)  # by namespace and name
     templates: Mapping[tuple[str, str], tuple[Piece, ...]] = field(default_factory=dict)
     asks: Mapping[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)  # pod → templates without a claim yet
-    by_claim: Mapping[tuple[str, str], tuple[str, ...]] = field(
-        default_factory=dict
-    )  # pod → what DRA serves it of these
+    by_claim: Mapping[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)  # pod → what DRA serves it
     reserved: Mapping[str, str] = field(default_factory=dict)  # group → UUID that its reservation pod holds
     fractional: frozenset[str] = frozenset()  # groups that pods with a known fraction are in
     devices: dict[tuple[str | None, str, float], Holding] = field(default_factory=dict)  # see `_device`
@@ -75,18 +73,19 @@ def _is_by_claim(pod: Pod, name: str, node: Node | None, around: Surroundings) -
     return name in mapped if mapped else not (node and any(r.name == name and r.capacity for r in node.resources))
 
 
-def group_of(pod: Pod) -> str | None:
-    """Return the GPU group of a fractional or reservation pod."""
+def groups_of(pod: Pod) -> tuple[str, ...]:
+    """Return the GPU groups of a fractional or reservation pod: one for each device that it has a part of."""
     marks = kubernetes.fractions()
     if found := kubernetes.first(pod.labels, marks.group_labels):
-        return found
-    prefixed = min((key for key in pod.labels if key.startswith(marks.group_label_prefixes)), default=None)
-    return None if prefixed is None else pod.labels[prefixed] or prefixed.rpartition("/")[2]
+        return (found,)
+    keys = sorted(key for key in pod.labels if key.startswith(marks.group_label_prefixes))
+    return tuple(dict.fromkeys(pod.labels[key] or key.rpartition("/")[2] for key in keys))
 
 
 def reservation_group(pod: Pod) -> str | None:
     """Return the group whose device this pod reserves for others, None for ordinary pods."""
-    return group_of(pod) if pod.namespace in kubernetes.fractions().reservation_namespaces else None
+    reserves = pod.namespace in kubernetes.fractions().reservation_namespaces
+    return next(iter(groups_of(pod)), None) if reserves else None
 
 
 def surroundings_of_groups(pods: Iterable[Pod]) -> tuple[dict[str, str], frozenset[str]]:
@@ -96,12 +95,12 @@ def surroundings_of_groups(pods: Iterable[Pod]) -> tuple[dict[str, str], frozens
     fractional: set[str] = set()
     for pod in pods:
         reserves = pod.namespace in marks.reservation_namespaces
-        if not (reserves or pod.annotations) or pod.ended or not (group := group_of(pod)):
+        if not (reserves or pod.annotations) or pod.ended or not (groups := groups_of(pod)):
             continue
         if reserves:
-            reserved[group] = pod.annotations.get(marks.reservation_index, "")
+            reserved[groups[0]] = pod.annotations.get(marks.reservation_index, "")
         elif _asked_part(pod):
-            fractional.add(group)
+            fractional.update(groups)
     return reserved, frozenset(fractional)
 
 
@@ -224,20 +223,25 @@ def _fraction(pod: Pod, node: Node | None, around: Surroundings) -> Holding | No
     fraction, memory, devices = asked
     card = next((item.memory_mib for item in node.cards if item.memory_mib), None) if node else None
     share = fraction or (min(1.0, memory / card) if memory and card else None)
-    group = group_of(pod)
+    groups = groups_of(pod)
     return Holding(
         kind="fraction",
         resource=marks.fraction if fraction else marks.memory_mib,
         count=devices,
         gpus=None if share is None else share * devices,
         memory_mib=memory * devices if memory else None,
-        devices=tuple(uuid for uuid in (around.reserved.get(group or ""),) if uuid),
-        group=group,
+        devices=tuple(uuid for group in groups if (uuid := around.reserved.get(group))),
+        group=next(iter(groups), None),
     )
 
 
 def _asked_part(pod: Pod) -> tuple[float | None, float | None, float] | None:
-    """Return the fraction of a card, else the MiB, and of how many cards; None for what no scheduler would grant."""
+    """Return the fraction of a card, else the MiB, and of how many cards; None for what no scheduler would grant.
+
+    KAI's admission refuses pods that ask for devices as well: one that is there was placed by another scheduler.
+    """
+    if any(count and is_gpu_resource(name) for name, count in pod.requests.items()):
+        return None
     marks = kubernetes.fractions()
     fraction = quantity(pod.annotations.get(marks.fraction, ""))
     memory = _mebibytes(pod.annotations.get(marks.memory_mib, ""))

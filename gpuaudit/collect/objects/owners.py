@@ -61,6 +61,8 @@ class Owners:
     def __init__(self) -> None:
         self._links: dict[str, Link] = {}
         self._names: dict[tuple[str, str, str], str] | None = None  # made when it is asked for
+        self._drivers: dict[int, OwnerReference] = {}  # pods that may own others, by hash of UID → what made them
+        self._makers: dict[str, OwnerReference] = {}  # one reference for all pods of an owner
         self._roots: dict[str, Root] = {}  # above a listed owner, by its UID: pods of one owner have one root
 
     def add(self, group: str, kind: str, meta: Identity) -> None:
@@ -71,6 +73,13 @@ class Owners:
             self._links[meta.uid] = Link(
                 group, kind, intern(meta.namespace), meta.name, _slim(controller(meta)), naming_labels(meta.labels)
             )
+
+    def add_driver(self, meta: Identity) -> None:
+        """Remember of a pod that may own others just what made it: there may be many, and few own any."""
+        owner = controller(meta)
+        if meta.uid and owner is not None and owner.kind not in objects().owners.leaf_makers:
+            self._roots.clear()
+            self._drivers[hash(meta.uid)] = self._makers.setdefault(owner.uid, owner)
 
     def root(self, pod: Start) -> Root:
         """Return the root owner of a pod: itself if nothing owns it."""
@@ -116,12 +125,17 @@ class Owners:
             above = here.owner
             if above is None or above.kind in rules.stop_kinds or here.kind in rules.final_kinds:
                 break
-            known = self._links.get(above.uid)
+            known = self._links.get(above.uid) or self._driver(here, above)
             if known is None:
                 return _unlisted(here, link, above, created)
             here, here_uid = known, above.uid
         pinned = here.owner is not None and here.owner.kind == "Node"
         return Root(here.group, here.kind, here.namespace, here.name, uid=here_uid, pinned=pinned)
+
+    def _driver(self, here: Link, above: OwnerReference) -> Link | None:
+        """Return the pod above an object, where it holds no GPU itself: owners are of the same namespace."""
+        maker = self._drivers.get(hash(above.uid)) if above.kind == "Pod" else None
+        return Link("", "Pod", here.namespace, above.name, maker, _NO_LABELS) if maker else None
 
 
 def start_of(meta: Identity) -> Start:
@@ -138,12 +152,6 @@ def start_of(meta: Identity) -> Start:
         owner=owner,
         labels=labels or _NO_LABELS,
     )
-
-
-def may_own(meta: Identity) -> bool:
-    """Whether a pod may own other pods: a driver that something of a less usual kind made, or a Job."""
-    owner = controller(meta)
-    return owner is not None and owner.kind not in objects().owners.leaf_makers
 
 
 def owner_key(namespace: str, name: str, owner: OwnerReference | None) -> str:

@@ -22,5 +22,5 @@ def text(value: object) -> str:
 
 
 def integer(value: object, default: int | None = None) -> int | None:
-    """Return an integer, `default` if it is none."""
-    return value if isinstance(value, int) and not isinstance(value, bool) else default
+    """Return an integer, `default` if it is none or longer than Kubernetes' own (64 bits)."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63 else default

@@ -14,7 +14,7 @@ from gpuaudit.collect.objects.holdings import is_gpu_resource, unit_share
 from gpuaudit.collect.objects.nodes import condition
 from gpuaudit.collect.objects.placement import shape
 from gpuaudit.collect.objects.quantities import amounts
-from gpuaudit.collect.objects.trees import mapping, rows
+from gpuaudit.collect.objects.trees import integer, mapping, rows
 from gpuaudit.collect.objects.workloads import queue_of
 from gpuaudit.knowledge.objects import objects
 
@@ -115,7 +115,6 @@ def volcano_queued(item: Custom, workload: str) -> Queued | None:
     if status.get("phase") not in ("Pending", "Inqueue"):
         return None
     least = spec.get("minResources")
-    members = spec.get("minMember")
     queue = spec.get("queue")
     return Queued(
         workload=workload,
@@ -125,7 +124,7 @@ def volcano_queued(item: Custom, workload: str) -> Queued | None:
         reason="Inadmissible" if status["phase"] == "Pending" else "Unschedulable",
         message="",
         queue=queue if isinstance(queue, str) else None,
-        pods=members if isinstance(members, int) else 1,
+        pods=_pods(spec.get("minMember")),
     )
 
 
@@ -165,13 +164,19 @@ def without_pods(item: Queued, cluster: str) -> list[Waiting]:
 def _pod_sets(sets: object) -> tuple[Shape, ...]:
     found = []
     for row in rows(sets):
-        template, count = mapping(row.get("template")), row.get("count", 1)
+        template = mapping(row.get("template"))
         try:
             spec = msgspec.convert(template.get("spec", {}), PodSpec)
         except msgspec.ValidationError:
             continue
-        found.append(shape(spec, pods=count if isinstance(count, int) and 0 <= count < 10**6 else 1))
+        found.append(shape(spec, pods=_pods(row.get("count"))))
     return tuple(found)
+
+
+def _pods(told: object) -> int:
+    """Return how many pods are told of: one where that is no number of pods."""
+    count = integer(told, 1)
+    return count if count is not None and 0 <= count < 10**6 else 1
 
 
 def _gpu_amounts(found: Mapping[str, float]) -> dict[str, float]:

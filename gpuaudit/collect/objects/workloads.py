@@ -16,11 +16,11 @@ from gpuaudit.collect.objects.nodes import bounded
 from gpuaudit.collect.objects.owners import Root
 from gpuaudit.collect.objects.quantities import quantity
 from gpuaudit.collect.objects.requests import pod_requests
+from gpuaudit.collect.objects.trees import integer
 from gpuaudit.knowledge import kinds, kubernetes, systems
-from gpuaudit.knowledge.objects import kept_annotations, shown_kind
+from gpuaudit.knowledge.objects import kept_annotations, objects, shown_kind
 
 _MODEL_FLAGS = ("--model", "--model-id", "--model_id", "--model-name", "--model_name", "--model-path", "--model_path")
-_JOB_ENDS = ("Complete", "Failed", "SuccessCriteriaMet", "FailureTarget")
 _MODEL_VARIABLES = ("MODEL_ID", "MODEL_NAME")
 
 
@@ -104,7 +104,7 @@ def pods_wanted(kind: str, item: Object) -> int | None:
         case Controller():
             return item.status.desired_number_scheduled if kind == "DaemonSet" else item.spec.replicas
         case Job():
-            ended = any(one.type in _JOB_ENDS and one.status == "True" for one in item.status.conditions or ())
+            ended = any(one.type in objects().job_ends and one.status == "True" for one in item.status.conditions or ())
             if item.spec.suspend or item.status.completion_time or ended:
                 return 0
             wanted = 1 if item.spec.parallelism is None else item.spec.parallelism
@@ -205,8 +205,7 @@ def _custom_details(group: str, kind: str, item: Custom) -> dict[str, Any]:
 
 
 def _number(item: Custom, path: str | None) -> int | None:
-    value = path_value(item, path) if path else None
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
+    return integer(path_value(item, path)) if path else None
 
 
 def path_value(item: Custom, path: str) -> object:
