@@ -66,7 +66,7 @@ def _gate(text: str) -> Gate:
 
 
 def judge(report: schema.Report, gates: Sequence[Gate], *, min_coverage: float, strict: bool) -> Verdict:
-    """Return the verdict. A gate is not evaluable when a source failed, too little was seen, or there is no bill."""
+    """Return the verdict. No gate can be judged when a source failed, or pods, GPU-hours or the bill are missing."""
     blind = _blind(report, gates, min_coverage) if gates else []
     if strict:
         blind += [f"source {s.name} failed: {s.detail}" for s in report.coverage.sources if s.status == "failed"]
@@ -76,6 +76,8 @@ def judge(report: schema.Report, gates: Sequence[Gate], *, min_coverage: float, 
 
 def _blind(report: schema.Report, gates: Sequence[Gate], min_coverage: float) -> list[str]:
     reasons = [f"source {s.name} failed: {s.detail}" for s in report.coverage.sources if s.status == "failed"]
+    if report.pods_missing:
+        reasons.append("not all pods were read")
     seen = report.coverage.observed_gpu_hours_ratio
     if seen is None and report.cluster.gpus:
         reasons.append("how much of the GPU-hours was seen is not known")

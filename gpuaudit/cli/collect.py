@@ -33,6 +33,7 @@ def collect(
 
     gpuaudit scan --input FILE audits it later, anywhere, with the same result.
     """
+    from gpuaudit.cli.outputs import writable
     from gpuaudit.cli.running import settings
     from gpuaudit.cli.sources import snapshot_of
     from gpuaudit.report.plain import printable
@@ -55,6 +56,7 @@ def collect(
         "no_progress": no_progress or None,
     }
     chosen = settings(flags, config)
+    writable(output)
     snapshot = snapshot_of(chosen, note=lambda text: print(printable(text), file=sys.stderr), rescue=output)
     save(snapshot, output)
     if not chosen.quiet:

@@ -1,5 +1,6 @@
 """`-o FORMAT[=FILE]`: where each form of the result goes. Only this module opens files or prints results."""
 
+import errno
 import os
 import shutil
 import sys
@@ -14,6 +15,7 @@ from gpuaudit.errors import UserError, unwritten
 if TYPE_CHECKING:
     from gpuaudit.schema import Report
 
+_ELSEWHERE = "choose a folder that exists and is yours"
 FORMATS = ("terminal", "json")
 
 
@@ -42,7 +44,16 @@ def _sink(text: str, formats: Sequence[str]) -> Sink:
         raise UserError(f"output format {name!r} is not known", hint=f"it is one of: {', '.join(formats)}")
     if equals and not file:
         raise UserError(f"-o {text} names no file", hint=f"write it as {name}=FILE, or {name} for stdout")
-    return Sink(name, Path(file) if file and file != "-" else None)
+    return Sink(name, writable(Path(file)) if file and file != "-" else None)
+
+
+def writable(path: Path) -> Path:
+    """Return the path if a file may be made there: known before anything is read. UserError otherwise."""
+    folder = path.parent
+    if not path.exists() and not (folder.is_dir() and os.access(folder, os.W_OK)):
+        reason = errno.EACCES if folder.is_dir() else errno.ENOENT
+        raise unwritten(str(path), OSError(reason, os.strerror(reason)), hint=_ELSEWHERE)
+    return path
 
 
 def write(report: "Report", targets: Sequence[Sink], *, show_all: bool, top: int) -> None:
@@ -59,7 +70,7 @@ def put(text: str, sink: Sink) -> None:
     try:
         _replace(sink.file, text)
     except OSError as error:
-        raise unwritten(str(sink.file), error, hint="choose a folder that exists and is yours") from error
+        raise unwritten(str(sink.file), error, hint=_ELSEWHERE) from error
 
 
 def make_folder(path: Path) -> None:

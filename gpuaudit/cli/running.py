@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from gpuaudit.cli.outputs import Sink, sinks, write
+from gpuaudit.cli.outputs import Sink, sinks, writable, write
 from gpuaudit.report.plain import printable
 
 if TYPE_CHECKING:
@@ -29,6 +29,8 @@ class Run:
 
         self.config = settings(flags, config_file)
         self.sinks: tuple[Sink, ...] = sinks(self.config.output)
+        if self.config.save:
+            writable(self.config.save)
         self.gates: tuple[Gate, ...] = parse_gates(self.config.fail_on)
         self.rules = checked_rules(self.config)
         self.book = PriceBook(load_prices(self.config.prices) if self.config.prices else None)

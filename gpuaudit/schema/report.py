@@ -32,3 +32,10 @@ class Report(Part, frozen=True, kw_only=True):
     stack: list[StackRow]
     monday: list[MondayStep]
     objects: list[dict[str, Any]]
+
+    @property
+    def pods_missing(self) -> bool:
+        """Whether some pods of a cluster were not read, by accident: no rule that needs them was judged."""
+        part = any(one.status == "partial" and one.name.split(" ")[0] == "kubernetes" for one in self.coverage.sources)
+        unread = any("pods" in row.missing for row in self.coverage.not_evaluated)
+        return part and unread and not any(cluster.read_namespaces for cluster in self.clusters)

@@ -8,11 +8,13 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
 import yaml
 
 from gpuaudit.store import load
+from tests.kubernetes.broken_answers import slow
 from tests.kubernetes.reading import PODS, run, the_source
-from tests.kubernetes.replay import TENANT, Fault, Replay, slow
+from tests.kubernetes.replay import TENANT, Fault, Replay
 
 # What a shell starts in the background ignores Ctrl-C, and so does all that it starts: these tests as well.
 INTERRUPTIBLE = (
@@ -146,3 +148,20 @@ def test_progress_is_on_stderr_only_and_can_be_silenced(api: Replay) -> None:
     done = run("scan", "-o", "json", "--no-progress", KUBECONFIG=str(api.kubeconfig("auditor")))
     assert json.loads(done.stdout)["cluster"]["gpus"] == 185
     assert done.stderr == ""
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("collect", "-o", "/nonexistent/x.gpuaudit"),
+        ("scan", "-o", "json=/nonexistent/x.json"),
+        ("scan", "--save", "/nonexistent/x.gpuaudit"),
+    ],
+    ids=" ".join,
+)
+def test_where_nothing_can_be_written_nothing_is_read(api: Replay, arguments: tuple[str, ...]) -> None:
+    seen = run(*arguments, "--kubeconfig", str(api.kubeconfig("auditor")))
+    assert seen.returncode == 2
+    assert "error: cannot write" in seen.stderr
+    assert "hint: " in seen.stderr
+    assert api.asked == []

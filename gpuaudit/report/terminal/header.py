@@ -62,18 +62,11 @@ def _blind(report: schema.Report) -> list[str]:
     blind = ["failed: " + ", ".join(failed)] if failed else []
     tenants = [cluster for cluster in report.clusters if cluster.read_namespaces]
     blind += [_tenant(cluster, named=len(report.clusters) > 1) for cluster in tenants]
-    if pods_missing(report):
+    if report.pods_missing:
         blind.append("pods read in part: what looks free may be held")
     if any(cluster.nodes is None and not cluster.read_namespaces for cluster in report.clusters):
         blind.append("no node list, so no bill")
     return blind
-
-
-def pods_missing(report: schema.Report) -> bool:
-    """Whether some pods of a cluster were not read, by accident: no rule that needs them was judged."""
-    part = any(one.status == "partial" and one.name.split(" ")[0] == "kubernetes" for one in report.coverage.sources)
-    unread = any("pods" in row.missing for row in report.coverage.not_evaluated)
-    return part and unread and not any(cluster.read_namespaces for cluster in report.clusters)
 
 
 def _tenant(cluster: schema.ClusterPart, *, named: bool) -> str:

@@ -4,11 +4,11 @@ from itertools import zip_longest
 
 from gpuaudit import schema
 from gpuaudit.report.terminal.canvas import Canvas, dollars, plural
-from gpuaudit.report.terminal.header import pods_missing
 from gpuaudit.report.terminal.wrapping import wrap
 
 WIDE = 96
 NOW = "REMOVABLE NOW"
+CAPACITY = "CAPACITY"
 
 
 def money(canvas: Canvas, report: schema.Report) -> None:
@@ -21,7 +21,9 @@ def money(canvas: Canvas, report: schema.Report) -> None:
             canvas.columns([(f"  {title:<15}", "bold"), *([notes[0]] if notes else [])], amount, style="bold")
             for note in notes[1:]:
                 canvas.line(" " * 17, note)
+        canvas.line((f"  {CAPACITY:<15}", "bold"), _freed(report))
         return
+    blocks[-1][2].append(f"{CAPACITY}  {_freed(report)}")
     width = (canvas.width - 2) // 3
     cells = [[line for note in notes for line in wrap(note, width - 2, limit=2)] for _, _, notes in blocks]
     titles: list[tuple[str, str] | str] = ["  "]
@@ -59,7 +61,7 @@ def _removable(report: schema.Report) -> Block:
     fewer = plan.before.nodes - plan.after.nodes
     if booked is None:
         return NOW, "unknown", ["without a bill nothing can be booked"]
-    if not booked and pods_missing(report):
+    if not booked and report.pods_missing:
         return NOW, "unknown", ["not all pods were read: no node was judged"]
     if not booked:
         return NOW, _monthly(0.0), ["no node was found that can go"]
@@ -76,9 +78,15 @@ def _later(report: schema.Report) -> Block:
     if plan.at_renewal:
         count = sum(row.nodes for row in plan.at_renewal)
         notes.append(f"{plural(round(count, 2), 'node')}, " + (f"from {dates[0]}" if dates else "date not known"))
-    unseen = (report.cluster.nodes is None or pods_missing(report)) and not plan.capacity_gpus
-    notes.append("CAPACITY  unknown" if unseen else f"CAPACITY  {plural(round(plan.capacity_gpus, 2), 'GPU')}, $0")
     return "AT RENEWAL", _monthly(due), notes
+
+
+def _freed(report: schema.Report) -> str:
+    """Return what the plan frees without a bill growing less."""
+    gpus = report.plan.capacity_gpus
+    if not gpus and (report.cluster.nodes is None or report.pods_missing):
+        return "unknown"
+    return f"{plural(round(gpus, 2), 'GPU')}, $0"
 
 
 def _monthly(amount: float | None) -> str:
