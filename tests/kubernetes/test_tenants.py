@@ -133,5 +133,5 @@ def test_one_namespace_that_cannot_be_read_does_not_lose_the_other(api: Replay) 
     found = live(api, "limited", namespace=("broken", TENANT))
     assert len(found.pods) == 6
     assert sum(node.gpus for node in found.nodes) == 6
-    assert "pods of broken could not be read (broken: 500 boom)" in the_source(found).detail
+    assert "pods of broken could not be read (500 boom)" in the_source(found).detail
     assert the_source(found).status == "partial"
