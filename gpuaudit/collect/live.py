@@ -157,8 +157,10 @@ def _nothing(view: View) -> UserError:
         hint = THROTTLED_HINT
     elif reading.out_of_time:
         hint = "give it more time: --max-time 10m"
+    elif "without TLS" in reading.fatal:
+        hint = "check the server's address in the kubeconfig: its port, and http or https"
     elif reading.fatal.startswith("TLS"):
-        hint = "check the cluster's certificate-authority in the kubeconfig, and that its server speaks https"
+        hint = "check the cluster's certificate-authority in the kubeconfig"
     elif reading.fatal:
         hint = "check the address and the way there: gpuaudit doctor"
     elif any(one.how == "not allowed" for one in reading.listed):

@@ -99,12 +99,26 @@ def test_a_credential_plugin_that_fails_is_named(api: Replay) -> None:
             "apiVersion": "client.authentication.k8s.io/v1",
             "command": "no-such-login",
             "interactiveMode": "Never",
+            "installHint": "Get no-such-login from\nhttps://login.invalid/",
         }
     }
     with pytest.raises(UserError) as caught:
         collect_live(Config(kubeconfig=api.kubeconfig("auditor", **user)))
     assert "no-such-login" in caught.value.message
     assert "\n" not in caught.value.message
+    assert caught.value.hint == (
+        "install its credential plugin, or put it in PATH: no-such-login "
+        "(Get no-such-login from https://login.invalid/)"
+    )
+
+
+def test_a_way_to_log_in_that_is_no_more_is_named(api: Replay) -> None:
+    """Kubeconfigs written before Kubernetes 1.26 have it."""
+    user = {"auth-provider": {"name": "gcp"}}
+    with pytest.raises(UserError) as caught:
+        collect_live(Config(kubeconfig=api.kubeconfig("auditor", **user)))
+    assert "auth-provider gcp" in caught.value.hint
+    assert "exec plugin" in caught.value.hint
 
 
 def plugin_user(plugin: Path, script: str) -> dict[str, Any]:

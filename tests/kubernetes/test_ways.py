@@ -30,15 +30,15 @@ def test_no_server_there(tmp_path: Path, api: Replay) -> None:
     assert time.monotonic() - started < 30
 
 
-def test_tls_that_does_not_fit(tmp_path: Path, api: Replay) -> None:
+def test_a_server_without_tls(tmp_path: Path, api: Replay) -> None:
     config = json.loads(api.kubeconfig("auditor").read_text())
     config["clusters"][0]["cluster"]["server"] = api.url.replace("http", "https")
     path = tmp_path / "config"
     path.write_text(json.dumps(config))
     with pytest.raises(UserError) as caught:
         collect_live(Config(kubeconfig=path))
-    assert "TLS" in caught.value.message
-    assert "certificate-authority" in caught.value.hint
+    assert "answers without TLS (http, not https)" in caught.value.message
+    assert "http or https" in caught.value.hint
 
 
 def test_a_proxy_of_the_kubeconfig_is_used(api: Replay) -> None:
@@ -67,6 +67,7 @@ def test_a_certificate_authority_of_the_kubeconfig_is_trusted_and_no_other(api: 
         with pytest.raises(UserError) as caught:
             live(secured)
         assert "TLS" in caught.value.message
+        assert "certificate-authority" in caught.value.hint
         config["clusters"][0]["cluster"] = {"server": secured.url, "insecure-skip-tls-verify": True}
         path.write_text(json.dumps(config))
         seen = run("scan", "--kubeconfig", str(path), "--quiet", "-o", "json")

@@ -14,6 +14,7 @@ from gpuaudit.collect.kubernetes.deadline import Deadline
 from gpuaudit.collect.kubernetes.kubeconfig import (
     DEFAULT_NAMESPACE,
     Context,
+    credentials_hint,
     has_kubeconfig,
     one_line,
     wanted_contexts,
@@ -22,7 +23,6 @@ from gpuaudit.errors import UserError
 
 PATIENCE_SECONDS = 600.0  # with credential plugins, where no other time is set: somebody may log in in a browser
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
-_EXPIRED = "log in again, or check the user of this context in the kubeconfig"
 
 
 @dataclass
@@ -165,9 +165,11 @@ def _kubeconfig_client(context: str, kubeconfig: Path | None) -> Any:
                 persist_config=False,
             )
         except Exception as error:  # whatever a broken file makes the client raise
-            raise UserError(f"context {context!r} cannot be used: {one_line(error)}", hint=_EXPIRED) from error
+            hint = credentials_hint(context, kubeconfig)
+            raise UserError(f"context {context!r} cannot be used: {one_line(error)}", hint=hint) from error
     if said and not settings.api_key and not settings.cert_file:
-        raise UserError(f"context {context!r} gives no credentials: {said[0]}", hint=_EXPIRED)
+        hint = credentials_hint(context, kubeconfig)
+        raise UserError(f"context {context!r} gives no credentials: {said[0]}", hint=hint)
     return _client(settings, context)
 
 

@@ -17,6 +17,7 @@ from gpuaudit.collect.kubernetes.answers import (
 )
 from gpuaudit.collect.kubernetes.connection import Connection
 from gpuaudit.collect.kubernetes.deadline import Deadline
+from gpuaudit.collect.tls import tls_failure
 from gpuaudit.errors import UserError
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ class Fetcher:
         try:
             return self._once(target, accept, most)
         except SSLError as error:
-            raise UnreachableError(f"TLS to {self.connection.server} failed: {_line(error)}") from error
+            raise UnreachableError(tls_failure(self.connection.server, error, _line(error))) from error
         except (HTTPError, OSError) as error:
             if self.deadline.over:
                 raise OutOfTimeError("the time for collecting was over") from error

@@ -1,6 +1,7 @@
 """What a kubeconfig says of its contexts: which there are, what clusters they mean, which namespaces they name."""
 
 import re
+import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any, NamedTuple
 from gpuaudit.errors import UserError, near_hint
 
 DEFAULT_NAMESPACE = "default"  # of a context without one
+_LOG_IN = "log in again, or check the user of this context in the kubeconfig"
 
 
 class Context(NamedTuple):
@@ -85,16 +87,35 @@ def _known_contexts(kubeconfig: Path | None, *, named: bool) -> tuple[list[dict[
 
 def _rows_of_contexts(kubeconfig: Path | None) -> list[dict[str, Any]]:
     """Return the contexts of a kubeconfig whatever its current one is; none when it is no kubeconfig."""
+    found = _rows(kubeconfig, "context")
+    return found if all(isinstance(row.get("name"), str) for row in found) else []
+
+
+def _rows(kubeconfig: Path | None, kind: str) -> list[dict[str, Any]]:
+    """Return the contexts or users of a kubeconfig; none when it is no kubeconfig."""
     from kubernetes.config import kube_config
 
     paths = str(kubeconfig or kube_config.KUBE_CONFIG_DEFAULT_LOCATION)
     try:
-        rows = kube_config.KubeConfigMerger(paths).config["contexts"].value  # type: ignore[no-untyped-call]
-    except Exception:  # whatever a broken file makes the client raise: the other way tells what is wrong
+        rows = kube_config.KubeConfigMerger(paths).config[f"{kind}s"].value  # type: ignore[no-untyped-call]
+    except Exception:  # whatever a broken file makes the client raise: who asks tells what is wrong in another way
         return []
     plain = [getattr(row, "value", row) for row in rows]
-    found = [row for row in plain if isinstance(row, dict) and isinstance(row.get("context"), dict)]
-    return found if found and all(isinstance(row.get("name"), str) for row in found) else []
+    return [row for row in plain if isinstance(row, dict) and isinstance(row.get(kind), dict)]
+
+
+def credentials_hint(context: str, kubeconfig: Path | None) -> str:
+    """Return what to do where a context gives no credentials: install its plugin, replace an old way, or log in."""
+    asks = next((row["context"].get("user") for row in _rows(kubeconfig, "context") if row.get("name") == context), "")
+    user: dict[str, Any] = next((row["user"] for row in _rows(kubeconfig, "user") if row.get("name") == asks), {})
+    plugin, provider = user.get("exec"), user.get("auth-provider")
+    if isinstance(plugin, dict) and shutil.which(command := str(plugin.get("command", ""))) is None:
+        told = one_line(plugin.get("installHint") or "")
+        return f"install its credential plugin, or put it in PATH: {command}" + (f" ({told})" if told else "")
+    if isinstance(provider, dict):
+        name = one_line(provider.get("name", ""))
+        return f"auth-provider {name} is of old: have your provider's tool write this context anew, with an exec plugin"
+    return _LOG_IN
 
 
 def _unique(own_names: Mapping[str, str]) -> dict[str, str]:

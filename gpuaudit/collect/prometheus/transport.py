@@ -18,6 +18,7 @@ from gpuaudit.collect.prometheus.errors import (
     TooMuchError,
     failure,
 )
+from gpuaudit.collect.tls import tls_failure
 from gpuaudit.errors import UserError
 from gpuaudit.knowledge import queries
 
@@ -67,7 +68,7 @@ class Direct:
                 body = _bounded(answer.iter_content(BLOCK_BYTES), deadline)
                 return _checked(answer.status_code, body, answer.headers)
         except requests.exceptions.SSLError as error:
-            raise RefusedError(f"TLS to {self.name} failed: {_line(error)}") from error
+            raise RefusedError(tls_failure(self.name, error, _line(error))) from error
         except requests.exceptions.ReadTimeout as error:
             raise _slow(deadline) from error
         except requests.exceptions.RequestException as error:
@@ -111,7 +112,7 @@ class Proxied:
         except UserError as error:  # the credentials ran out, and their plugin gives no new ones
             raise RefusedError(error.message) from error
         except SSLError as error:
-            raise RefusedError(f"TLS to {self._connection.server} failed: {_line(error)}") from error
+            raise RefusedError(tls_failure(self._connection.server, error, _line(error))) from error
         except ReadTimeoutError as error:
             raise _slow(deadline) from error
         except (HTTPError, OSError) as error:
