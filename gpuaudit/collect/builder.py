@@ -14,9 +14,10 @@ from datetime import datetime
 from typing import NamedTuple
 
 from gpuaudit.cluster.platform import Namespace
-from gpuaudit.collect.decode import Decoded, Kind, Text, decode_page, decode_text
+from gpuaudit.collect.broken import Kind
+from gpuaudit.collect.decode import Decoded, Text, decode_page, decode_text
 from gpuaudit.collect.gather.finish import inventory_of, make_nodes
-from gpuaudit.collect.gather.pods import forget_pods, take_pod, take_pods
+from gpuaudit.collect.gather.pods import POD, forget_pods, take_pod, take_pods
 from gpuaudit.collect.gather.state import Gathered
 from gpuaudit.collect.gather.take import take
 from gpuaudit.collect.inventory import Inventory
@@ -28,9 +29,6 @@ from gpuaudit.collect.memory import rarely_collecting
 from gpuaudit.collect.objects.events import last_seen
 from gpuaudit.collect.objects.systems import systems_of_image
 from gpuaudit.knowledge import gpus, kinds, kubernetes, mig, prices
-
-POD: Kind = ("", "Pod")
-MAX_BROKEN_NAMES = 20
 
 
 class PageTaken(NamedTuple):
@@ -103,6 +101,7 @@ class InventoryBuilder:
     def start_over(self, kind: Kind, namespace: str | None = None) -> None:
         """Forget what was taken of a kind, there or everywhere: it comes again, less what is gone meanwhile."""
         self._state.kept.forget(kind, namespace)
+        self._state.broken.forget(kind, namespace)
         if kind == POD:
             forget_pods(self._state, namespace)
 
@@ -129,7 +128,7 @@ class InventoryBuilder:
     @property
     def broken(self) -> int:
         """How many objects could not be read."""
-        return self._state.broken
+        return self._state.broken.count
 
     @property
     def newest(self) -> datetime | None:
@@ -143,8 +142,7 @@ class InventoryBuilder:
 
     def _take(self, decoded: Decoded) -> None:
         state = self._state
-        state.broken += decoded.broken
-        state.broken_names += decoded.named[: MAX_BROKEN_NAMES - len(state.broken_names)]
+        state.broken.take(decoded.broken)
         for kind, item in decoded.objects:
             state.seen.add(kind)
             if self._dated:

@@ -12,6 +12,7 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
+from gpuaudit.collect.broken import Broken, Kind
 from gpuaudit.collect.kubernetes_types import Object, Part
 from gpuaudit.collect.kubernetes_types.apps import Controller, CronJob, Job
 from gpuaudit.collect.kubernetes_types.core import (
@@ -38,7 +39,6 @@ from gpuaudit.collect.kubernetes_types.nodes import (
 from gpuaudit.collect.kubernetes_types.pods import Pod
 
 Text = bytes | bytearray
-Kind = tuple[str, str]  # API group ("" = core), kind
 T = TypeVar("T")
 
 TYPES: dict[Kind, type[Object]] = {
@@ -68,7 +68,6 @@ TYPES: dict[Kind, type[Object]] = {
     ("storage.k8s.io", "StorageClass"): StorageClass,
 }
 
-MAX_NAMED = 20  # broken objects that are named; all are counted
 MAX_DEPTH = 100  # of a YAML tree; a deeper one would overflow the C loader's stack
 _ALIAS_HINT = re.compile(rb"(?:^|[\s\[{,])[&*][^\s,\]}]", re.MULTILINE)
 _DEPTH_HINT = re.compile(rb"^[ ?-]{%d}" % (2 * MAX_DEPTH), re.MULTILINE)
@@ -105,21 +104,19 @@ class Decoded:
     """Objects of a text by kind, and what could not be used."""
 
     objects: list[tuple[Kind, Object]] = field(default_factory=list)
-    broken: int = 0
-    named: list[str] = field(default_factory=list)  # "Pod/ns/name: Expected `str`, got `int` …"
+    broken: Broken = field(default_factory=Broken)
     metadata: ListMeta = field(default_factory=ListMeta)
     unread: list[msgspec.Raw] = field(default_factory=list)  # texts of objects that their taker reads himself
 
     @property
     def count(self) -> int:
         """How many objects there are, broken ones among them."""
-        return len(self.objects) + len(self.unread) + self.broken
+        return len(self.objects) + len(self.unread) + self.broken.count
 
-    def fail(self, name: str, reason: object) -> None:
+    def fail(self, kind: Kind, metadata: object, reason: object) -> None:
         """Count a broken object and, within bounds, name it."""
-        self.broken += 1
-        if len(self.named) < MAX_NAMED:
-            self.named.append(f"{name}: {str(reason)[:200]}")
+        known = metadata if isinstance(metadata, dict) else {}
+        self.broken.add(kind, str(known.get("namespace") or "")[:253], str(Head(kind=kind[1], metadata=known)), reason)
 
 
 def decode_page(data: Text, kind: Kind, *, unread: bool = False) -> Decoded:
@@ -164,13 +161,12 @@ def raw_page(data: Text) -> "Page[msgspec.Raw]":
         raise MalformedError(str(error)) from error
 
 
-def named(text: bytes | msgspec.Raw, kind: str) -> str:
-    """Return how a person calls a broken object."""
+def metadata_of(text: msgspec.Raw) -> dict[str, Any]:
+    """Return the metadata of a broken object, {} where they are broken too."""
     try:
-        head = _decoder(Head).decode(text)
+        return dict(_decoder(Head).decode(text).metadata)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-        head = Head()
-    return str(Head(kind=head.kind or kind, metadata=head.metadata))
+        return {}
 
 
 def _one_by_one(data: Text, kind: Kind) -> Decoded:
@@ -197,13 +193,13 @@ def _take_json(data: bytes, decoded: Decoded) -> None:
 
 
 def _take_raw(raw: msgspec.Raw, inherited: Kind, decoded: Decoded) -> None:
-    head = Head()
+    head, kind = Head(), inherited
     try:
         head = _decoder(Head).decode(raw)
         kind = split_kind(head.api_version, head.kind) if head.kind else inherited
         decoded.objects.append((kind, _decoder(TYPES.get(kind, Custom)).decode(raw)))
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-        decoded.fail(str(Head(kind=head.kind or inherited[1], metadata=head.metadata)), error)
+        decoded.fail(kind, head.metadata, error)
 
 
 def _take_tree(tree: object, decoded: Decoded) -> None:
@@ -227,8 +223,7 @@ def _take_item(item: object, kind: Kind, decoded: Decoded) -> None:
     try:
         decoded.objects.append((kind, msgspec.convert(item, TYPES.get(kind, Custom))))
     except (msgspec.ValidationError, RecursionError) as error:
-        metadata = item.get("metadata") if isinstance(item, dict) else None
-        decoded.fail(str(Head(kind=kind[1], metadata=metadata if isinstance(metadata, dict) else {})), error)
+        decoded.fail(kind, item.get("metadata") if isinstance(item, dict) else None, error)
 
 
 def yaml_documents(data: bytes) -> Iterator[object]:

@@ -115,3 +115,28 @@ def test_a_list_that_always_expires_ends(api: Replay, monkeypatch: pytest.Monkey
     found = live(api)
     assert "pods" not in the_source(found).provides
     assert "partly read: pods (410 expired)" in the_source(found).detail
+
+
+@pytest.mark.parametrize("namespaced", [False, True])
+def test_a_broken_object_of_a_list_that_starts_over_is_counted_once(
+    api: Replay, monkeypatch: pytest.MonkeyPatch, namespaced: bool
+) -> None:
+    small_pages(monkeypatch)
+    where = f"/api/v1/namespaces/{TENANT}/pods?" if namespaced else f"{PODS}?"
+
+    def with_a_broken_one(path: str, answer: Answer) -> Answer:
+        if not path.startswith(where) or "continue" in path or answer[0] != 200:
+            return answer
+        page = json.loads(answer[2])
+        page["items"].append({"metadata": {"name": "odd", "namespace": TENANT}, "spec": {"containers": 7}})
+        page["metadata"].setdefault("continue", "1")
+        return answer[0], answer[1], json.dumps(page).encode()
+
+    api.change = with_a_broken_one
+    if namespaced:
+        api.faults.append(Fault(f"{PODS}?", answer=status(403, "forbidden")))
+    api.faults.append(Fault(f"{where}limit=25&continue", answer=status(410, "expired"), times=1))
+    detail = the_source(live(api)).detail
+    assert "started over" in detail
+    assert "1 objects could not be read: " in detail
+    assert detail.count(f"Pod/{TENANT}/odd") == 1

@@ -65,8 +65,8 @@ def notes(state: Gathered) -> tuple[str, ...]:
     if kept.doubled:
         differed = f"{kept.replaced} differed and the newer was used" if kept.replaced else "no two differed"
         found.append(f"{kept.doubled} objects stand in more than one input; {differed}")
-    if state.broken:
-        found.append(f"{state.broken} objects could not be read: " + "; ".join(state.broken_names[:3]))
+    if state.broken.count:
+        found.append(f"{state.broken.count} objects could not be read: " + "; ".join(state.broken.lines[:3]))
     if len(state.uids) > 1:
         found.append(f"objects of {len(state.uids)} clusters are mixed: kube-system has several UIDs")
     if state.other_kinds:

@@ -4,7 +4,8 @@ from contextlib import suppress
 
 import msgspec
 
-from gpuaudit.collect.decode import Decoded, named
+from gpuaudit.collect.broken import Kind
+from gpuaudit.collect.decode import Decoded, metadata_of
 from gpuaudit.collect.gather.state import Gathered, KeptPod, version_of
 from gpuaudit.collect.kubernetes_types import Identity
 from gpuaudit.collect.kubernetes_types.pods import LightPod, Pod
@@ -18,6 +19,7 @@ from gpuaudit.collect.objects.systems import agents_of
 from gpuaudit.knowledge import kubernetes
 from gpuaudit.knowledge.objects import objects
 
+POD: Kind = ("", "Pod")
 _ENDED = ("Succeeded", "Failed")
 _WHOLE = msgspec.json.Decoder(Pod)
 _LIGHT = msgspec.json.Decoder(LightPod)
@@ -39,7 +41,7 @@ def take_pods(state: Gathered, page: Decoded) -> None:
             else:
                 _take_light(state, pod, requests)
         except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-            page.fail(named(raw, "Pod"), error)
+            page.fail(POD, metadata_of(raw), error)
     page.unread.clear()
 
 

@@ -51,6 +51,4 @@ def published(state: Gathered) -> Iterator[Published]:
 
 
 def _refuse(state: Gathered, meta: Identity, reason: str) -> None:
-    state.broken += 1
-    state.broken_names.append(f"ConfigMap {meta.namespace}/{meta.name}: {reason}"[:200])
-    del state.broken_names[20:]
+    state.broken.add(("", "ConfigMap"), meta.namespace, f"ConfigMap {meta.namespace}/{meta.name}", reason)

@@ -8,7 +8,7 @@ from typing import NamedTuple, TypeVar
 
 from gpuaudit.cluster.nodes import Node
 from gpuaudit.cluster.workloads import Pod, Workload
-from gpuaudit.collect.decode import Kind
+from gpuaudit.collect.broken import Broken, Kind
 from gpuaudit.collect.kubernetes_types import Identity, Meta
 from gpuaudit.collect.objects.claims import Piece
 from gpuaudit.collect.objects.fold import Fold
@@ -146,8 +146,7 @@ class Gathered:
     other_kinds: Counter[str] = field(default_factory=Counter)
     uids: set[str] = field(default_factory=set)  # of kube-system: more than one is more than one cluster
     newest: datetime | None = None
-    broken: int = 0
-    broken_names: list[str] = field(default_factory=list)
+    broken: Broken = field(default_factory=Broken)
     dropped_events: int = 0
     config_chars: int = 0
     evidence: set[tuple[tuple[str, ...], str | None, str, bool]] = field(default_factory=set)  # of pods, each once

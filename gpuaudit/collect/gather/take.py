@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from gpuaudit.collect.decode import Kind
+from gpuaudit.collect.broken import Kind
 from gpuaudit.collect.gather.published import is_published, take_published
 from gpuaudit.collect.gather.state import Gathered, KeptEndpoints, KeptQueued, KeptTemplate, KeptWorkload
 from gpuaudit.collect.kubernetes_types import Meta, Object

@@ -80,7 +80,7 @@ class Intake:
 def _read_kubernetes(intake: Intake, file: InputFile, cluster: str) -> None:
     content = read_whole(file)
     builder = intake.builders.get(cluster) or InventoryBuilder(cluster)
-    broken = builder.add_text(content).broken
+    broken = builder.add_text(content).broken.count
     intake.builders[cluster] = builder
     intake.broken[cluster] = intake.broken.get(cluster, 0) + broken
     intake.kubernetes_files.setdefault(cluster, []).append(file.name)
