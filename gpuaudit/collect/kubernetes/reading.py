@@ -6,8 +6,10 @@ first pages as well. A worker waits until its page was taken, so memory does not
 """
 
 import queue
+import sys
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache, partial
 from typing import NamedTuple
@@ -26,6 +28,7 @@ from gpuaudit.collect.kubernetes_types import Object
 from gpuaudit.collect.memory import rarely_collecting, reuse_large
 
 WORKERS = 4
+YIELD_SECONDS = 0.0005
 MAX_NAMESPACES = 200  # tried one by one where the whole cluster may not be listed
 _FIRST = ("nodes", "namespaces", "resourceslices")
 _LAST = ("events", "configmaps")
@@ -61,6 +64,21 @@ class _ServerVersion(msgspec.Struct, rename="camel"):
     git_version: str = ""
 
 
+@contextmanager
+def _yielding_soon() -> Iterator[None]:
+    """Have the thread that takes pages give way at once to one that has bytes to read.
+
+    Python's 5 ms, for each piece of a page, kept the server waiting: an eighth of the time of reading a cluster.
+    """
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(YIELD_SECONDS)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before)
+
+
+@_yielding_soon()
 @rarely_collecting()
 def read_cluster(
     connection: Connection, deadline: Deadline, *, namespaces: Sequence[str] = (), progress: Progress | None = None
