@@ -19,7 +19,7 @@ from gpuaudit.collect.decode import Decoded, Text, decode_page, decode_text
 from gpuaudit.collect.gather.finish import inventory_of, make_nodes
 from gpuaudit.collect.gather.pods import POD, forget_pods, take_pod, take_pods
 from gpuaudit.collect.gather.state import Gathered
-from gpuaudit.collect.gather.take import take
+from gpuaudit.collect.gather.take import recount, take
 from gpuaudit.collect.inventory import Inventory
 from gpuaudit.collect.kubernetes_types import Object
 from gpuaudit.collect.kubernetes_types.core import Event
@@ -102,6 +102,7 @@ class InventoryBuilder:
         """Forget what was taken of a kind, there or everywhere: it comes again, less what is gone meanwhile."""
         self._state.kept.forget(kind, namespace)
         self._state.broken.forget(kind, namespace)
+        recount(self._state, kind)
         if kind == POD:
             forget_pods(self._state, namespace)
 

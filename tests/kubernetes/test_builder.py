@@ -237,3 +237,20 @@ def test_numbers_of_any_length_end_nothing(value: object) -> None:
     found = from_inputs(objects, changed)
     assert len([node for node in found.nodes if not node.name.endswith("-changed")]) == 35
     assert len([pod for pod in found.pods if not pod.name.endswith("-changed")]) == 77
+
+
+def test_configuration_beyond_the_bound_is_said_and_a_list_that_starts_over_counts_once() -> None:
+    text = "version: v1\nmig-configs: {}\n" + "#" * 65_000
+    maps = [thing("ConfigMap", f"parted-{i}", data={"config.yaml": text}) for i in range(40)]
+    whole = from_inputs(maps)
+    kept = [one.name for one in whole.custom_objects if one.kind == "ConfigMap"]
+    assert 20 < len(kept) < 40
+    assert f"{40 - len(kept)} ConfigMaps beyond the bound were left out" in whole.notes
+    builder = InventoryBuilder("c")
+    page = json.dumps({"kind": "ConfigMapList", "apiVersion": "v1", "items": maps[: len(kept)]}).encode()
+    builder.add_page(page, ("", "ConfigMap"))
+    builder.start_over(("", "ConfigMap"))
+    builder.add_page(page, ("", "ConfigMap"))
+    again = builder.finish()
+    assert [one.name for one in again.custom_objects] == kept
+    assert not any("beyond the bound" in note for note in again.notes)

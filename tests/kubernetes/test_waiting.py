@@ -102,3 +102,46 @@ def test_cpu_work_that_waits_is_not_reported() -> None:
 
 def test_a_deleted_pending_pod_does_not_wait() -> None:
     assert waits(pod(node_name=None, requests=GPU, meta={"deletionTimestamp": "2026-11-21T14:46:13Z"})) == []
+
+
+def test_what_several_parts_of_a_workload_wait_for_is_added_up() -> None:
+    """The Jobs of a Workflow, each suspended with a Workload of its own; equal pods are one shape."""
+    flow = thing("Workflow", "flow", "argoproj.io/v1alpha1", spec={})
+    jobs = [thing("Job", name, "batch/v1", spec={"suspend": True}, owner=flow) for name in ("a", "b")]
+    queued = [kueue(f"job-{job['metadata']['name']}-1", job, NO_QUOTA) for job in jobs]
+    whole = inventory(flow, *jobs, *queued)
+    (found,) = whole.waiting
+    assert (found.workload, found.count, found.pods) == ("c/Workflow/team/flow", 16.0, 4)
+    assert [(shape.pods, shape.requests) for shape in found.shapes] == [(4, {"nvidia.com/gpu": 4.0})]
+
+
+def test_a_part_without_pods_waits_beside_one_with_pods() -> None:
+    flow = thing("Workflow", "flow", "argoproj.io/v1alpha1", spec={})
+    made = thing("Job", "made", "batch/v1", owner=flow)
+    held = thing("Job", "held", "batch/v1", spec={"suspend": True}, owner=flow)
+    first = pod("made-0", node_name=None, requests=GPU, meta={"ownerReferences": [owned_by(made)]})
+    assert waits(flow, made, held, first, kueue("job-held-1", held, NO_QUOTA)) == [
+        ("c/Workflow/team/flow", "nvidia.com/gpu", 4.0, "Pending", None, 1),
+        ("c/Workflow/team/flow", "nvidia.com/gpu", 8.0, "QuotaExhausted", "research", 2),
+    ]
+
+
+def test_a_workload_of_an_owner_that_was_not_listed_and_its_pods_count_once() -> None:
+    """A RayJob's pods are its RayCluster's, whose label names it."""
+    job = thing("RayJob", "train", "ray.io/v1")
+    cluster = thing("RayCluster", "train-x", "ray.io/v1", owner=job)
+    gated = {"spec": {"schedulingGates": [{"name": "kueue.x-k8s.io/admission"}]}}
+    pods = [
+        pod(f"w{i}", node_name=None, requests=GPU, meta={"ownerReferences": [owned_by(cluster)]}, **gated)
+        for i in range(2)
+    ]
+    expected = [("c/RayJob/team/train", "nvidia.com/gpu", 8.0, "QuotaExhausted", "research", 2)]
+    assert waits(cluster, *pods, kueue("rayjob-train-1", job, NO_QUOTA)) == expected
+
+
+def test_a_gang_of_bare_pods_of_which_some_run_counts_those_that_wait() -> None:
+    group = thing("PodGroup", "gang", "scheduling.volcano.sh/v1beta1", status={"phase": "Inqueue"})
+    group["spec"] = {"minMember": 3, "minResources": {"nvidia.com/gpu": "12"}}
+    meta = {"annotations": {"scheduling.k8s.io/group-name": "gang"}}
+    there = [pod(name, node_name=where, requests=GPU, meta=meta) for name, where in (("a", None), ("z", "n1"))]
+    assert [row[:3] for row in waits(group, *there)] == [("c/Pod/team/a", "nvidia.com/gpu", 4.0)]

@@ -75,6 +75,8 @@ def notes(state: Gathered) -> tuple[str, ...]:
         )
     if state.dropped_events:
         found.append(f"{state.dropped_events} events beyond the bound were left out")
+    if state.dropped_configs:
+        found.append(f"{state.dropped_configs} ConfigMaps beyond the bound were left out")
     if state.ended_pods > objects().limits.gpu_pods_ended:
         found.append(
             f"{state.ended_pods - objects().limits.gpu_pods_ended} ended GPU pods beyond the bound were left out"

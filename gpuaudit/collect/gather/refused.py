@@ -1,8 +1,6 @@
 """Pods that a ResourceQuota refused: they do not exist, only events of their controller tell of them."""
 
-from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 
 from gpuaudit.cluster.platform import Event
 from gpuaudit.cluster.snapshot import workload_id
@@ -10,7 +8,7 @@ from gpuaudit.cluster.workloads import Pod
 from gpuaudit.collect.gather.state import Gathered, KeptWorkload
 from gpuaudit.collect.objects.holdings import is_gpu_resource
 from gpuaudit.collect.objects.quantities import quantity
-from gpuaudit.collect.objects.waiting import Queued
+from gpuaudit.collect.objects.waiting import Queued, together
 from gpuaudit.knowledge.scheduling import refused_by_quota, scheduling
 
 
@@ -27,7 +25,7 @@ def refused(state: Gathered, pods: Iterable[Pod]) -> list[Queued]:
     lacking: dict[str, Queued] = {}
     for item in newest.values():
         other = lacking.get(item.workload)
-        lacking[item.workload] = _together(other, item) if other else item
+        lacking[item.workload] = together(other, item) if other else item
     return [lacking[workload] for workload in sorted(lacking)]
 
 
@@ -70,14 +68,6 @@ class _Known:
 
     def _id(self, kind: str, namespace: str, name: str) -> str:
         return workload_id(cluster=self._state.cluster, kind=kind, namespace=namespace, name=name)
-
-
-def _together(one: Queued, other: Queued) -> Queued:
-    """Return what two controllers of one workload lack; the message is the newer one's."""
-    since = [time for time in (one.since, other.since) if time]
-    amounts = Counter(one.amounts)
-    amounts.update(other.amounts)
-    return replace(other, amounts=dict(amounts), since=min(since, default=None), pods=one.pods + other.pods)
 
 
 def _missing(event: Event, told: KeptWorkload | None, pods: Iterable[Pod]) -> int:

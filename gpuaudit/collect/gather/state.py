@@ -148,6 +148,7 @@ class Gathered:
     newest: datetime | None = None
     broken: Broken = field(default_factory=Broken)
     dropped_events: int = 0
+    dropped_configs: int = 0
     config_chars: int = 0
     evidence: set[tuple[tuple[str, ...], str | None, str, bool]] = field(default_factory=set)  # of pods, each once
     ended_pods: int = 0

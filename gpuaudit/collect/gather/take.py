@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from gpuaudit.cluster.platform import CustomObject
 from gpuaudit.collect.broken import Kind
 from gpuaudit.collect.gather.published import is_published, take_published
 from gpuaudit.collect.gather.state import Gathered, KeptEndpoints, KeptQueued, KeptTemplate, KeptWorkload
@@ -51,6 +52,8 @@ from gpuaudit.collect.objects.waiting import kueue_queued, volcano_queued
 from gpuaudit.collect.objects.workloads import asks_for_gpu, pods_wanted, workload_record
 from gpuaudit.knowledge import kinds, kubernetes
 from gpuaudit.knowledge.objects import objects
+
+CONFIG_MAPS = "custom /ConfigMap"
 
 Taker = Callable[[Gathered, Kind, Object], None]
 
@@ -157,20 +160,35 @@ def _take_revision(state: Gathered, item: Object) -> None:
 
 
 def _take_config(state: Gathered, _kind: Kind, item: Object) -> None:
-    table = "custom /ConfigMap"
     if isinstance(item, ConfigMap) and is_published(item):
         take_published(state, item)
         return
-    if not isinstance(item, ConfigMap) or not state.kept.wants(table, item.metadata):
+    if not isinstance(item, ConfigMap) or not state.kept.wants(CONFIG_MAPS, item.metadata):
         return
     record = settings_record(item, cluster=state.cluster)
     if record is None:
         if not wants_config(item):
             return
         record = config_record(item, cluster=state.cluster)
-    state.config_chars += sum(map(len, record.fields.values()))
-    if state.config_chars <= objects().limits.config_total_chars:
-        state.kept.put(table, item.metadata, record)
+    chars = _chars(record)
+    if state.config_chars + chars > objects().limits.config_total_chars:
+        state.dropped_configs += 1
+        return
+    state.config_chars += chars
+    state.kept.put(CONFIG_MAPS, item.metadata, record)
+
+
+def recount(state: Gathered, kind: Kind) -> None:
+    """Have the bounds of a kind that is listed anew count what is still here."""
+    if kind == ("", "ConfigMap"):
+        state.config_chars = sum(map(_chars, state.kept.values(CONFIG_MAPS, CustomObject)))
+        state.dropped_configs = 0
+    elif kind[1] == "Event":
+        state.dropped_events = 0
+
+
+def _chars(record: CustomObject) -> int:
+    return sum(map(len, record.fields.values()))
 
 
 def _take_event(state: Gathered, _kind: Kind, item: Object) -> None:

@@ -1,7 +1,7 @@
 """Whose a pod is: the root of its chain of owners, also where links of the chain were not listed."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from sys import intern
 from typing import NamedTuple
@@ -118,19 +118,32 @@ class Owners:
             return False
         return link.owner.kind not in objects().owners.stop_kinds
 
+    def above(self, pod: Start) -> Iterator[OwnerReference]:
+        """Yield the owners above a pod from the nearest on, as far as they are known."""
+        link = Link("", "Pod", pod.namespace, pod.name, pod.owner, pod.labels)
+        return (owner for owner, _ in self._chain(link))
+
     def _climb(self, link: Link, uid: str, created: datetime | None) -> Root:
-        rules = objects().owners
         here, here_uid = link, uid
-        for _ in range(rules.max_depth):
-            above = here.owner
-            if above is None or above.kind in rules.stop_kinds or here.kind in rules.final_kinds:
-                break
-            known = self._links.get(above.uid) or self._driver(here, above)
+        for above, known in self._chain(link):
             if known is None:
                 return _unlisted(here, link, above, created)
             here, here_uid = known, above.uid
         pinned = here.owner is not None and here.owner.kind == "Node"
         return Root(here.group, here.kind, here.namespace, here.name, uid=here_uid, pinned=pinned)
+
+    def _chain(self, link: Link) -> Iterator[tuple[OwnerReference, Link | None]]:
+        """Yield each owner above an object; the last is None where it was not listed."""
+        rules, here = objects().owners, link
+        for _ in range(rules.max_depth):
+            above = here.owner
+            if above is None or above.kind in rules.stop_kinds or here.kind in rules.final_kinds:
+                return
+            known = self._links.get(above.uid) or self._driver(here, above)
+            yield above, known
+            if known is None:
+                return
+            here = known
 
     def _driver(self, here: Link, above: OwnerReference) -> Link | None:
         """Return the pod above an object, where it holds no GPU itself: owners are of the same namespace."""

@@ -1,7 +1,8 @@
 """Unmet demand: pods that wait for a GPU, and work in a queue that has no pods yet. Nothing is counted twice."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import msgspec
@@ -21,7 +22,10 @@ from gpuaudit.knowledge.objects import objects
 
 @dataclass(frozen=True, kw_only=True)
 class Queued:
-    """Work that a queue has not let in: what it asks for, and why it waits."""
+    """Work that a queue has not let in: what it asks for, and why it waits.
+
+    `has_pods`: pods of it wait already, so it asks for nothing beside them.
+    """
 
     workload: str
     namespace: str
@@ -32,14 +36,18 @@ class Queued:
     queue: str | None
     pods: int
     shapes: tuple[Shape, ...] = ()
+    has_pods: bool = False
+
+
+def waits(pod: Pod) -> bool:
+    """Whether no node was found for a pod yet."""
+    return not pod.node and pod.phase in ("Pending", "Unknown") and not pod.deleted
 
 
 def waiting_pods(pods: Iterable[Pod], messages: Mapping[tuple[str, str], str]) -> tuple[Waiting, ...]:
     """Return pods that no node was found for, together per workload, resource and reason."""
     groups: dict[tuple[str, str, str], list[tuple[Pod, float, float | None]]] = {}
-    for pod in pods:
-        if pod.node or pod.phase not in ("Pending", "Unknown") or pod.deleted:
-            continue
+    for pod in filter(waits, pods):
         for holding in pod.holdings:
             reason = "SchedulingGated" if pod.gates else pod.unschedulable_reason or "Pending"
             groups.setdefault((pod.workload, holding.resource, reason), []).append((pod, holding.count, holding.gpus))
@@ -67,18 +75,44 @@ def waiting_pods(pods: Iterable[Pod], messages: Mapping[tuple[str, str], str]) -
 
 
 def with_queues(waiting: Iterable[Waiting], queued: Iterable[Queued], *, cluster: str) -> tuple[Waiting, ...]:
-    """Add what queues say: the reason for pods held by a gate, and work that has no waiting pods at all."""
-    found = list(waiting)
-    for item in sorted(queued, key=lambda one: (one.workload, one.namespace)):
-        own = [position for position, record in enumerate(found) if record.workload == item.workload]
-        for position in own:
-            if found[position].reason == "SchedulingGated":
-                found[position] = msgspec.structs.replace(
-                    found[position], reason=item.reason, message=item.message, queue=item.queue or found[position].queue
-                )
-        if not own:
-            found += without_pods(item, cluster)
+    """Add what queues say: the reason for pods held by a gate, and work that has no waiting pods."""
+    items = sorted(queued, key=lambda one: (one.workload, one.namespace))
+    reasons = {item.workload: item for item in items if item.has_pods}
+    found = []
+    for record in waiting:
+        item = reasons.get(record.workload) if record.reason == "SchedulingGated" else None
+        told = {"reason": item.reason, "message": item.message, "queue": item.queue or record.queue} if item else {}
+        found.append(msgspec.structs.replace(record, **told))
+    apart: dict[tuple[str, str, str | None], Queued] = {}
+    for item in items:
+        if not item.has_pods:
+            key = (item.workload, item.reason, item.queue)
+            apart[key] = together(apart[key], item) if key in apart else item
+    found += [record for item in apart.values() for record in without_pods(item, cluster)]
     return tuple(sorted(found, key=lambda record: (record.workload, record.resource, record.reason)))
+
+
+def together(one: Queued, other: Queued) -> Queued:
+    """Return what two parts of a workload lack; the message is the other's."""
+    since = [time for time in (one.since, other.since) if time]
+    sums = Counter(one.amounts)
+    sums.update(other.amounts)
+    return replace(
+        other,
+        amounts=dict(sums),
+        since=min(since, default=None),
+        pods=one.pods + other.pods,
+        shapes=_merged(one.shapes, other.shapes),
+    )
+
+
+def _merged(some: tuple[Shape, ...], more: tuple[Shape, ...]) -> tuple[Shape, ...]:
+    """Return the shapes of both, equal ones once: a workload may have thousands of equal parts."""
+    known = {repr(msgspec.structs.replace(one, pods=0)): one for one in some}
+    for one in more:
+        key = repr(msgspec.structs.replace(one, pods=0))
+        known[key] = msgspec.structs.replace(one, pods=one.pods + known[key].pods) if key in known else one
+    return tuple(known.values())
 
 
 def kueue_queued(item: Custom, workload: str) -> Queued | None:
