@@ -254,3 +254,15 @@ def test_configuration_beyond_the_bound_is_said_and_a_list_that_starts_over_coun
     again = builder.finish()
     assert [one.name for one in again.custom_objects] == kept
     assert not any("beyond the bound" in note for note in again.notes)
+
+
+def test_a_list_that_starts_over_is_no_second_input() -> None:
+    """Of a Deployment without a GPU nothing is kept; that it came is."""
+    builder = InventoryBuilder("c")
+    items = [versioned(thing("Deployment", f"web-{i}", "apps/v1", spec={"replicas": 1}), 7) for i in range(3)]
+    page = json.dumps({"kind": "DeploymentList", "apiVersion": "apps/v1", "items": items}).encode()
+    for namespace in (None, "team"):
+        builder.add_page(page, ("apps", "Deployment"))
+        builder.start_over(("apps", "Deployment"), namespace)
+    builder.add_page(page, ("apps", "Deployment"))
+    assert builder.finish().notes == ()

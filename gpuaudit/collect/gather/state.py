@@ -70,14 +70,14 @@ class Kept:
     def __init__(self) -> None:
         self._tables: dict[str, dict[tuple[str, str], tuple[int, object, Kind]]] = {}
         self.taking: Kind = ("", "")  # the kind of the object that is taken
-        self._dropped: dict[int, int] = {}  # versions of which nothing is kept, so that no older one is
+        self._dropped: dict[tuple[Kind, str], dict[int, int]] = {}  # of which nothing is kept, so that no older is
         self.doubled = 0
         self.replaced = 0
 
     def wants(self, table: str, meta: Meta) -> bool:
         """Whether this version is new here; counts those that are not."""
         row = self._tables.get(table, {}).get((meta.namespace, meta.name))
-        known = row[0] if row else self._dropped.get(hash((table, meta.namespace, meta.name)))
+        known = row[0] if row else self._dropped_here(meta).get(hash((table, meta.name)))
         if known is None:
             return True
         version = version_of(meta)
@@ -92,7 +92,11 @@ class Kept:
     def drop(self, table: str, meta: Meta) -> None:
         """Keep nothing of this version, in place of any older one."""
         self.remove(table, meta)
-        self._dropped[hash((table, meta.namespace, meta.name))] = version_of(meta)
+        self._dropped_here(meta)[hash((table, meta.name))] = version_of(meta)
+
+    def _dropped_here(self, meta: Meta) -> dict[int, int]:
+        """Return the versions that were dropped of this kind and namespace, by hash of table and name."""
+        return self._dropped.setdefault((self.taking, meta.namespace), {})
 
     def remove(self, table: str, meta: Meta) -> None:
         """Remove a value that another table's version decides on."""
@@ -103,6 +107,8 @@ class Kept:
         for rows in self._tables.values():
             for key in [key for key, row in rows.items() if row[2] == kind and namespace in (None, key[0])]:
                 del rows[key]
+        for place in [place for place in self._dropped if place[0] == kind and namespace in (None, place[1])]:
+            del self._dropped[place]
 
     def count(self, table: str) -> int:
         """Return how many values a table has."""
