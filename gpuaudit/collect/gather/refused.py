@@ -17,10 +17,14 @@ def refused(state: Gathered, pods: Iterable[Pod]) -> list[Queued]:
 
     Of each controller the newest refusal counts; a workload lacks what all its controllers lack (the Jobs of a JobSet).
     """
+    reasons = scheduling().quota.refused_reasons
+    events = [event for event in state.kept.values("events", Event) if event.reason in reasons]
+    if not events:
+        return []
     known = _Known(state, pods)
     newest: dict[str, Queued] = {}
-    for event in sorted(state.kept.values("events", Event), key=lambda one: (str(one.last), one.name)):
-        if event.reason in scheduling().quota.refused_reasons and (found := known.lacking(event)):
+    for event in sorted(events, key=lambda one: (str(one.last), one.name)):
+        if found := known.lacking(event):
             newest[found[0]] = found[1]
     lacking: dict[str, Queued] = {}
     for item in newest.values():

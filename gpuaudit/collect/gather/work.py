@@ -29,8 +29,9 @@ def waiting(state: Gathered, pods: Iterable[Pod]) -> tuple[Waiting, ...]:
     """Return the GPU work that waits, each once."""
     messages = {key: kept.message for key, kept in state.pods.items()}
     found = tuple(pods)
-    told = _told_by(state, found)
-    queued = [_queued(state, row, told) for row in state.kept.values("queued", KeptQueued)]
+    rows = list(state.kept.values("queued", KeptQueued))
+    told = _told_by(state, found if rows else ())
+    queued = [_queued(state, row, told) for row in rows]
     known = with_queues(waiting_pods(found, messages), queued, cluster=state.cluster)
     lacking = (record for item in refused(state, found) for record in without_pods(item, state.cluster))
     return tuple(sorted((*known, *lacking), key=lambda record: (record.workload, record.resource, record.reason)))
