@@ -10,7 +10,7 @@ from gpuaudit.cluster.platform import Source
 from gpuaudit.collect.inventory import Inventory
 from gpuaudit.collect.kubernetes.listing import Listed
 from gpuaudit.collect.kubernetes.reading import Reading
-from gpuaudit.collect.kubernetes.told import status_of
+from gpuaudit.collect.kubernetes.told import status_of, weight
 
 _NAMED = 6
 
@@ -44,8 +44,8 @@ class View:
         return frozenset((self._pods and self._pods.namespaces) or ())
 
     @property
-    def rank(self) -> tuple[bool, bool, bool, bool, int]:
-        """What puts the views that show most first."""
+    def rank(self) -> tuple[bool, bool, bool, bool, int, int, str]:
+        """What puts the views that show most first, whatever order they were named in."""
         some = bool(self._pods and (self.pods_whole or self.namespaces or self._pods.objects))
         return (
             not (self.nodes_whole and self.pods_whole),
@@ -53,7 +53,18 @@ class View:
             not some,
             not self.nodes_whole,
             -len(self.namespaces),
+            -len(self.kinds),
+            self.reading.connection.context,
         )
+
+    @property
+    def kinds(self) -> frozenset[str]:
+        """Kinds of which all objects were read."""
+        return frozenset(one.name for one in self.reading.listed if one.complete)
+
+    @property
+    def _address(self) -> tuple[str, str, int | None, str]:
+        return self.reading.connection.address
 
     @property
     def _pods(self) -> Listed | None:
@@ -61,14 +72,14 @@ class View:
 
     def shares_with(self, other: "View") -> bool:
         """Whether both show some of the same GPUs: all but tenants of one cluster with no namespace in common do."""
-        return self._same_cluster(other) and not (
+        return self.same_cluster(other) and not (
             self.namespaces and other.namespaces and self.namespaces.isdisjoint(other.namespaces)
         )
 
-    def _same_cluster(self, other: "View") -> bool:
-        """Whoever may not read a cluster's UID knows it by its address."""
+    def same_cluster(self, other: "View") -> bool:
+        """Whether both show one cluster. Whoever may not read a cluster's UID knows it by its address."""
         uids = {self.inventory.clusters[0].uid, other.inventory.clusters[0].uid}
-        return len(uids) == 1 if None not in uids else self.reading.connection.base == other.reading.connection.base
+        return len(uids) == 1 if None not in uids else self._address == other._address
 
 
 def of_use(views: Sequence[View]) -> tuple[list[Inventory], list[Source]]:
@@ -79,13 +90,17 @@ def of_use(views: Sequence[View]) -> tuple[list[Inventory], list[Source]]:
     """
     usable = [number for number, view in enumerate(views) if status_of(view.reading) != "failed"]
     chosen: list[int] = []
+    passed: dict[int, View] = {}
     sources = [view.source for view in views]
     for number in sorted(usable, key=lambda one: views[one].rank):
         other = next((views[one] for one in chosen if views[number].shares_with(views[one])), None)
         if other is None:
             chosen.append(number)
         else:
-            sources[number] = _counted_once(views[number], other)
+            passed[number] = other
+    for number, other in passed.items():
+        same = [views[one] for one in chosen if views[number].same_cluster(views[one])]
+        sources[number] = _counted_once(views[number], other, same)
     kept = [views[number].inventory for number in sorted(chosen)]
     if len(kept) > 1:
         kept = [one if {"nodes", "pods"} <= set(one.provides) else _without_nodes(one) for one in kept]
@@ -102,12 +117,16 @@ def own_names(views: Sequence[View], audited: Sequence[str]) -> dict[str, str]:
     return {name: new for name, new in own.items() if new != name and taken[new] == 1}
 
 
-def _counted_once(view: View, instead: View) -> Source:
-    """Return the source of a view that gives nothing of its own; it says what only this one could have shown."""
+def _counted_once(view: View, instead: View, audited: Sequence[View]) -> Source:
+    """Return the source of a view that gives nothing of its own; it says what only this one could have shown.
+
+    `audited` are the views of the same cluster that are audited, `instead` among them.
+    """
     detail = f"{view.source.detail}; the same cluster as {instead.name}: read once"
-    missing = ["its nodes"] if view.nodes_whole and not instead.nodes_whole else []
+    missing: list[str] = []
     if not instead.pods_whole:
-        missing += sorted(view.namespaces - instead.namespaces)
+        missing += sorted(view.namespaces.difference(*(one.namespaces for one in audited)))
+    missing += [f"its {name}" for name in sorted(view.kinds.difference(*(one.kinds for one in audited)), key=weight)]
     if not missing:
         status = "ok" if instead.pods_whole else view.source.status
         return msgspec.structs.replace(view.source, status=status, detail=detail, provides=())

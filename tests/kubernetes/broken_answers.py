@@ -55,3 +55,18 @@ def trickle(seconds: float) -> Callable[[Handler], None]:
             pass
 
     return act
+
+
+def dribble(start: bytes, seconds: float) -> Callable[[Handler], None]:
+    """Begin an answer, and go on byte by byte where no reader of a body sees any: in its head, or in a chunk's."""
+
+    def act(handler: Handler) -> None:
+        handler.close_connection = True
+        end = time.monotonic() + seconds
+        with suppress(OSError):
+            handler.connection.sendall(b"HTTP/1.1 200 OK\r\n" + start)
+            while time.monotonic() < end:
+                handler.connection.sendall(b"x")
+                time.sleep(0.2)
+
+    return act

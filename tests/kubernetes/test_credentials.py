@@ -20,7 +20,7 @@ from gpuaudit.config import Config
 from gpuaudit.errors import UserError
 from tests.kubernetes.broken_answers import drop, slow
 from tests.kubernetes.reading import NOW, PODS, live, run, the_source
-from tests.kubernetes.replay import Answer, Fault, Replay, status
+from tests.kubernetes.replay import Answer, Fault, Handler, Replay, status
 from tests.kubernetes.test_lab import check_nodes
 
 pytestmark = pytest.mark.usefixtures("impatient")
@@ -205,6 +205,51 @@ def test_a_service_account_inside_a_cluster(tmp_path: Path, monkeypatch: pytest.
     assert (connection.context, connection.server) == ("in-cluster", "10.0.0.1:443")
     assert connection.namespaces == ("audit",)
     assert connection.credentials() == {"authorization": "bearer mounted"}
+
+
+def test_a_token_of_a_service_account_that_is_gone_under_way(
+    api: Replay, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was read until then is kept. The official client reads the file each minute: here each time."""
+    from kubernetes.config.incluster_config import InClusterConfigLoader as Loader
+
+    for name, text in {"token": "auditor-token", "namespace": "audit", "ca.crt": "x"}.items():
+        (tmp_path / name).write_text(text)
+    monkeypatch.setattr("gpuaudit.collect.kubernetes.connection.SERVICE_ACCOUNT", tmp_path)
+    monkeypatch.setattr("kubernetes.config.incluster_config.SERVICE_TOKEN_FILENAME", str(tmp_path / "token"))
+    monkeypatch.setattr("kubernetes.config.incluster_config.SERVICE_CERT_FILENAME", str(tmp_path / "ca.crt"))
+    monkeypatch.setattr("kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(tmp_path / "none"))
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "127.0.0.1")
+    monkeypatch.setenv("KUBERNETES_SERVICE_PORT", "1")
+    load = Loader.load_and_set
+
+    def load_for_a_moment(self: Any, settings: Any) -> None:
+        self._token_refresh_period = timedelta(0)
+        load(self, settings)
+        settings.host = self.host = api.url
+        settings.ssl_ca_cert = self.ssl_ca_cert = None
+
+    monkeypatch.setattr(Loader, "load_and_set", load_for_a_moment)
+
+    def empty(handler: Handler) -> None:
+        (tmp_path / "token").write_text("")
+        handler.reply(handler.good())
+
+    api.faults.append(Fault("/api/v1/nodes", act=empty, times=1))
+    found = collect_live(Config(now=NOW)).snapshot
+    assert len(found.nodes) == 35
+    source = the_source(found)
+    assert source.status == "partial"
+    assert "gives no credentials" in source.detail
+
+
+@pytest.mark.parametrize("context", [None, "x", ["y"]])
+def test_a_broken_context_that_is_not_asked_for_does_no_harm(api: Replay, context: object) -> None:
+    path = api.kubeconfig("auditor")
+    config = json.loads(path.read_text())
+    config["contexts"].append({"name": "old", "context": context})
+    path.write_text(json.dumps(config))
+    check_nodes(collect_live(Config(kubeconfig=path, now=NOW)).snapshot)
 
 
 def test_credentials_appear_in_no_error(api: Replay) -> None:

@@ -140,3 +140,28 @@ def test_a_broken_object_of_a_list_that_starts_over_is_counted_once(
     assert "started over" in detail
     assert "1 objects could not be read: " in detail
     assert detail.count(f"Pod/{TENANT}/odd") == 1
+
+
+def test_a_system_whose_pods_are_gone_when_a_list_starts_over_is_not_there(
+    api: Replay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small_pages(monkeypatch)
+    expected = live(api)
+    ghost = pod("ghost", node_name=expected.nodes[0].name, requests={"cpu": "1"})
+    ghost["spec"]["containers"][0]["image"] = "ghcr.io/project-hami/hami:v2.4.0"
+    ghost["status"] = {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}
+
+    def with_a_ghost(handler: Handler) -> None:
+        code, headers, body = handler.good()
+        page = json.loads(body)
+        page["items"].append(ghost)
+        handler.reply((code, headers, json.dumps(page).encode()))
+
+    api.faults += [
+        Fault(f"{PODS}?", act=with_a_ghost, times=1),
+        Fault(f"{PODS}?", answer=status(410, "expired"), times=1, after=2),
+    ]
+    found = live(api)
+    assert "started over" in the_source(found).detail
+    assert found.systems == expected.systems
+    assert found.nodes == expected.nodes

@@ -18,7 +18,7 @@ from gpuaudit.gate import judge, parse_gates
 from gpuaudit.loader import load_rules
 from gpuaudit.plan.pricebook import PriceBook
 from gpuaudit.report.terminal import Screen, render_screen
-from tests.kubernetes.broken_answers import cut, drop, garble, slow, trickle
+from tests.kubernetes.broken_answers import cut, dribble, drop, garble, slow, trickle
 from tests.kubernetes.reading import PODS, live, the_source
 from tests.kubernetes.replay import Fault, Handler, Replay, plain, status
 from tests.kubernetes.test_lab import check_nodes
@@ -121,7 +121,17 @@ def test_broken_objects_are_named_and_the_rest_is_used(api: Replay) -> None:
     assert len(found.nodes) == 35
 
 
-@pytest.mark.parametrize("act", [slow(30), trickle(30)], ids=["silent", "trickling"])
+@pytest.mark.parametrize(
+    "act",
+    [
+        slow(30),
+        trickle(30),
+        dribble(b"X-Slow: ", 30),
+        dribble(b"Transfer-Encoding: chunked\r\n\r\n1;x=", 30),
+        dribble(b"Content-Encoding: gzip\r\nContent-Length: 1000000\r\n\r\n\x1f\x8b\x08\x08\0\0\0\0\0\x03", 30),
+    ],
+    ids=["silent", "trickling", "in its head", "in a chunk's head", "in the name of a gzip"],
+)
 def test_time_that_is_over_gives_what_was_read(api: Replay, act: Any) -> None:
     api.faults.append(Fault(PODS, act=act))
     started = time.monotonic()
@@ -134,11 +144,32 @@ def test_time_that_is_over_gives_what_was_read(api: Replay, act: Any) -> None:
     assert len(found.nodes) == 35
 
 
-def test_no_time_at_all(api: Replay) -> None:
-    api.faults.append(Fault("/api", act=slow(30)))
+@pytest.mark.parametrize("act", [slow(30), dribble(b"X-Slow: ", 30)], ids=["silent", "trickling"])
+def test_no_time_at_all(api: Replay, act: Any) -> None:
+    api.faults.append(Fault("/api", act=act))
+    started = time.monotonic()
     with pytest.raises(UserError) as caught:
         live(api, max_time=timedelta(seconds=1))
     assert "time" in caught.value.message
+    assert time.monotonic() - started < 10
+
+
+@pytest.mark.parametrize("path", ["/api", "/apis"])
+@pytest.mark.parametrize("act", [cut, garble], ids=["cut", "garbled"])
+def test_what_a_server_has_is_asked_for_again(api: Replay, path: str, act: Any) -> None:
+    api.faults.append(Fault(path, act=act, times=1))
+    found = live(api)
+    check_nodes(found)
+    assert the_source(found).status == "ok"
+
+
+def test_one_group_of_an_old_server_that_fails_loses_no_other(api: Replay) -> None:
+    api.aggregated = False
+    api.faults.append(Fault("/apis/batch/v1", answer=status(503, "unavailable")))
+    found = live(api)
+    check_nodes(found)
+    assert the_source(found).status == "partial"
+    assert "batch/v1" in the_source(found).detail
 
 
 def test_a_slow_server_is_waited_for(api: Replay) -> None:

@@ -1,5 +1,6 @@
 """Several contexts that mean one cluster: it counts once, as whoever may read most of it sees it, in any order."""
 
+import json
 from collections.abc import Iterable
 from dataclasses import fields
 from typing import Any
@@ -104,3 +105,42 @@ def test_the_name_of_a_cluster_does_not_depend_on_other_contexts(api: Replay, be
     may_not(api, "again", ())
     for order in ((*beside, "auditor"), ("auditor", *beside)):
         check_whole(api, together(api, *order, context_namespace=TENANT))
+
+
+@pytest.mark.parametrize("order", both_orders("poor", "auditor"))
+def test_whoever_may_read_fewer_kinds_counts_less(api: Replay, order: tuple[str, ...]) -> None:
+    may_not(api, "poor", ("/apis/apps/", "/apis/batch/", "/apis/resource.k8s.io/", "/api/v1/services"))
+    found = together(api, *order)
+    check_whole(api, found)
+    assert the_source(found, "kubernetes of poor").detail.endswith("the same cluster as auditor: read once")
+
+
+@pytest.mark.parametrize("order", both_orders("one", "two"))
+def test_kinds_that_only_the_other_may_read_are_named(api: Replay, order: tuple[str, ...]) -> None:
+    may_not(api, "one", ("/apis/storage.k8s.io/",))
+    may_not(api, "two", ("/apis/resource.k8s.io/",))
+    found = together(api, *order)
+    told = the_source(found, "kubernetes of two")
+    assert told.status == "partial"
+    assert told.detail.endswith(
+        "read once, without its storageclasses.storage.k8s.io: audit this context alone for them"
+    )
+
+
+def test_a_server_is_the_same_however_its_address_is_written(api: Replay) -> None:
+    path = api.kubeconfig("auditor", "limited", namespace=TENANT)
+    config = json.loads(path.read_text())
+    config["clusters"].append({"name": "other", "cluster": {"server": api.url.replace("http", "HTTP")}})
+    config["contexts"][1]["context"]["cluster"] = "other"
+    path.write_text(json.dumps(config))
+    check_whole(api, collect_live(Config(kubeconfig=path, context=("auditor", "limited"), now=NOW)).snapshot)
+
+
+def test_what_another_tenant_shows_is_not_called_missing(api: Replay) -> None:
+    """Three that overlap: the first and the last are audited, and show all that the second could."""
+    views = {"a": ("default", TENANT), "b": (TENANT, "research"), "c": ("research",)}
+    for user, own in views.items():
+        others = {"default", TENANT, "research"} - set(own)
+        may_not(api, user, (*NO_CLUSTER, *(f"/api/v1/namespaces/{name}/" for name in others)))
+    found = together(api, *views, namespace=("default", TENANT, "research"))
+    assert the_source(found, "kubernetes of b").detail.endswith("the same cluster as a: read once")

@@ -96,6 +96,8 @@ def make_nodes(state: Gathered) -> None:
 
 def _add_evidence(state: Gathered, nodes: tuple[Node, ...]) -> None:
     """Tell the systems what was seen of them, the strongest evidence first and in a fixed order."""
+    for pod in state.evidence:
+        state.systems.add_pod(pod.images, pod.scheduler, pod.namespace, ready=pod.ready)
     for facts in state.kept.all_values("facts ", ControllerFacts):
         state.systems.add_controller(facts)
     for item in state.kept.all_values("custom ", CustomObject):
@@ -186,6 +188,7 @@ def _with_loads(
     sums: dict[str, list[float]] = {name: [0.0, 0.0, 0.0] for name in nodes}
     tenants: dict[str, tuple[Tenant, ...]] = {}
     of_owner, same = _OfOwner(state), _Same()
+    agents = _agents(state)
     for name, own in groupby(loads, key=attrgetter("node")):
         here: dict[str, list[float]] = {}
         shown = name in nodes and bool(nodes[name].cards)
@@ -206,10 +209,20 @@ def _with_loads(
             cpu_requested_cores=round(sums[name][1], 3),
             memory_requested_bytes=int(sums[name][2]),
             tenants=tenants.get(name, ()),
-            agents=dict(sorted(state.agents.get(name, {}).items())) if nodes[name].cards else {},
+            agents=dict(sorted(agents.get(name, {}).items())) if nodes[name].cards else {},
         )
         for name in sorted(nodes)
     )
+
+
+def _agents(state: Gathered) -> dict[str, dict[str, bool]]:
+    """Return the systems that run a pod on each node, and whether one of theirs is ready."""
+    found: dict[str, dict[str, bool]] = {}
+    for (node, _), told in state.agents.items():
+        here = found.setdefault(node, {})
+        for system, ready in told.items():
+            here[system] = ready or here.get(system, False)
+    return found
 
 
 class _OfOwner:

@@ -6,7 +6,7 @@ import msgspec
 
 from gpuaudit.collect.broken import Kind
 from gpuaudit.collect.decode import Decoded, metadata_of
-from gpuaudit.collect.gather.state import Gathered, KeptPod, version_of
+from gpuaudit.collect.gather.state import Gathered, KeptPod, PodEvidence, version_of
 from gpuaudit.collect.kubernetes_types import Identity
 from gpuaudit.collect.kubernetes_types.pods import LightPod, Pod
 from gpuaudit.collect.objects.fold import FoldedPod, pod_key
@@ -86,7 +86,9 @@ def _take_light(state: Gathered, pod: Pod | LightPod, requests: Amounts) -> None
 
 
 def forget_pods(state: Gathered, namespace: str | None) -> None:
-    """Forget the pods of a namespace, or all: they are listed anew."""
+    """Forget the pods of a namespace, or all, and what they told of systems: they are listed anew."""
+    state.evidence = {seen: None for seen in state.evidence if namespace not in (None, seen.namespace)}
+    state.agents = {place: told for place, told in state.agents.items() if namespace not in (None, place[1])}
     state.pods = {key: pod for key, pod in state.pods.items() if namespace not in (None, key[0])}
     state.fold.forget(namespace)
     state.ended_pods = sum(pod.record.ended for pod in state.pods.values())
@@ -209,12 +211,9 @@ def _take_evidence(state: Gathered, pod: Pod | LightPod) -> None:
     own = tuple([container.image or "" for container in spec.containers or ()])
     ready = is_ready(pod.status)
     images = (*own, *[container.image or "" for container in spec.init_containers]) if spec.init_containers else own
-    seen = (images, spec.scheduler_name, namespace, ready)
-    if seen not in state.evidence:
-        state.evidence.add(seen)
-        state.systems.add_pod(images, spec.scheduler_name, namespace, ready=ready)
+    state.evidence[PodEvidence(images, spec.scheduler_name, namespace, ready)] = None
     agents = agents_of(own)
     if agents and spec.node_name and _matters(state, spec.node_name):
-        here = state.agents.setdefault(spec.node_name, {})
+        here = state.agents.setdefault((spec.node_name, namespace), {})
         for key in agents:
             here[key] = ready or here.get(key, False)

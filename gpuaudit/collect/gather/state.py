@@ -30,6 +30,15 @@ class KeptPod(NamedTuple):
     by_claim: tuple[str, ...] | None = None  # extended resources that DRA serves it; empty when it does not say which
 
 
+class PodEvidence(NamedTuple):
+    """What running pods tell of systems."""
+
+    images: tuple[str, ...]
+    scheduler: str | None
+    namespace: str
+    ready: bool
+
+
 class KeptWorkload(NamedTuple):
     """A listed workload; `gpu` when its own template asks for one."""
 
@@ -143,7 +152,7 @@ class Gathered:
     owners: Owners = field(default_factory=Owners)
     roots: dict[str, Root] = field(default_factory=dict)  # workload id → root, filled at the end
     gpu_nodes: set[str] = field(default_factory=set)  # nodes that show any sign of a GPU
-    agents: dict[str, dict[str, bool]] = field(default_factory=dict)  # GPU node → system that runs a pod there → ready
+    agents: dict[tuple[str, str], dict[str, bool]] = field(default_factory=dict)  # GPU node, namespace → system → ready
     systems: SystemFacts = field(default_factory=SystemFacts)
     revised: dict[str, datetime] = field(default_factory=dict)  # UID of a Deployment → its newest ReplicaSet
     crds: set[str] = field(default_factory=set)
@@ -156,7 +165,7 @@ class Gathered:
     dropped_events: int = 0
     dropped_configs: int = 0
     config_chars: int = 0
-    evidence: set[tuple[tuple[str, ...], str | None, str, bool]] = field(default_factory=set)  # of pods, each once
+    evidence: dict[PodEvidence, None] = field(default_factory=dict)  # each once, in the order of the pods
     ended_pods: int = 0
 
     @property

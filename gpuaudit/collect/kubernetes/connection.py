@@ -58,6 +58,13 @@ class Connection:
         return str(self.client.configuration.host).rstrip("/")
 
     @property
+    def address(self) -> tuple[str, str, int | None, str]:
+        """What tells a server from others however its URL is written: scheme, host, port, path."""
+        url = urlsplit(self.base)
+        port = url.port or {"http": 80, "https": 443}.get(url.scheme)
+        return url.scheme, url.hostname or "", port, url.path
+
+    @property
     def unchecked(self) -> bool:
         """Whether anybody may be the server: TLS without looking at its certificate (insecure-skip-tls-verify)."""
         known = self.client.configuration if self.client else None
@@ -70,7 +77,13 @@ class Connection:
         """
         known = self.client.configuration
         asked = known.auth_settings
-        settings = asked() if known.refresh_api_key_hook is None else within(seconds, asked, context=self.context)
+        try:
+            settings = asked() if known.refresh_api_key_hook is None else within(seconds, asked, context=self.context)
+        except UserError:
+            raise
+        except Exception as error:  # whatever a plugin's answer, or a token file that is gone, makes the client raise
+            message = f"context {self.context!r} gives no credentials: {one_line(error)}"
+            raise UserError(message, hint=login_hint(self.context)) from error
         rows = [row for row in settings.values() if row.get("in") == "header" and row.get("value")]
         return {row["key"]: self._sendable(str(row["value"])) for row in rows}
 

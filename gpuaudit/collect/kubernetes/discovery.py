@@ -4,16 +4,28 @@ A group that is not installed answers 403, not 404, to somebody whom no rule let
 lists. Aggregated discovery tells all in two requests; older servers are asked group by group.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
+from typing import TypeVar
 
 import msgspec
 
-from gpuaudit.collect.kubernetes.answers import AbsentError, ApiError, ForbiddenError
+from gpuaudit.collect.kubernetes.answers import (
+    AbsentError,
+    ApiError,
+    ForbiddenError,
+    OutOfTimeError,
+    UnauthorizedError,
+    UnreachableError,
+)
 from gpuaudit.collect.kubernetes.fetch import Fetcher
 from gpuaudit.collect.kubernetes_types import Part
 from gpuaudit.knowledge.kinds import ReadKind, all_kinds
 
+T = TypeVar("T")
+
+TRUNCATED_TRIES = 2  # as with lists
 _AGGREGATED = ",".join(
     f"application/json;g=apidiscovery.k8s.io;v={version};as=APIGroupDiscoveryList" for version in ("v2", "v2beta1")
 )
@@ -96,22 +108,18 @@ def discover(fetcher: Fetcher) -> Discovered:
     found = Discovered()
     for path in ("/api", "/apis"):
         try:
-            body = fetcher.get(path, accept=ACCEPT)
+            groups = _decoded(partial(_aggregated, fetcher, path))
         except (ForbiddenError, AbsentError):
             return _guess()
-        groups = _read_aggregated(body)
         if groups is None:
             return _group_by_group(fetcher)
         _add(found, groups)
     return found
 
 
-def _read_aggregated(body: bytes | bytearray) -> list[_Group] | None:
+def _aggregated(fetcher: Fetcher, path: str) -> list[_Group] | None:
     """Return the groups of an aggregated answer, None for an answer of the older form."""
-    try:
-        answer = msgspec.json.decode(body, type=_Aggregated)
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise ApiError(f"discovery is malformed: {str(error)[:120]}") from error
+    answer = msgspec.json.decode(fetcher.get(path, accept=ACCEPT), type=_Aggregated)
     return (answer.items or []) if answer.kind == "APIGroupDiscoveryList" else None
 
 
@@ -134,10 +142,7 @@ def _add(found: Discovered, groups: Iterable[_Group]) -> None:
 def _group_by_group(fetcher: Fetcher) -> Discovered:
     """Ask an older server: its groups, then the resources of those that hold a kind that is read."""
     found = Discovered()
-    try:
-        groups = msgspec.json.decode(fetcher.get("/apis"), type=_OldGroups).groups or []
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise ApiError(f"discovery is malformed: {str(error)[:120]}") from error
+    groups = _decoded(lambda: msgspec.json.decode(fetcher.get("/apis"), type=_OldGroups).groups or [])
     versions = {"": ["v1"]}
     for group in groups:
         found.groups.add(group.name)
@@ -147,20 +152,36 @@ def _group_by_group(fetcher: Fetcher) -> Discovered:
     for name, kinds in _by_group().items():
         missing = {how.plural: how for how in kinds}
         for version in versions.get(name, ()):
-            for plural in sorted(_resources(fetcher, name, version) & missing.keys()):
+            for plural in sorted(_resources(fetcher, name, version, found.stale) & missing.keys()):
                 found.served.append(Served(missing.pop(plural), version))
             if not missing:
                 break
     return found
 
 
-def _resources(fetcher: Fetcher, group: str, version: str) -> set[str]:
+def _resources(fetcher: Fetcher, group: str, version: str, stale: list[str]) -> set[str]:
+    """Return what of a group can be listed; one whose own server does not answer is `stale`, and loses no other."""
     path = f"/apis/{group}/{version}" if group else f"/api/{version}"
     try:
-        rows = msgspec.json.decode(fetcher.get(path), type=_OldResources).resources or []
-    except (ForbiddenError, AbsentError, msgspec.DecodeError, RecursionError):
+        rows = _decoded(lambda: msgspec.json.decode(fetcher.get(path), type=_OldResources).resources or [])
+    except (ForbiddenError, AbsentError):
+        return set()
+    except (UnauthorizedError, UnreachableError, OutOfTimeError):
+        raise
+    except ApiError:
+        stale.append(f"{group}/{version}".lstrip("/"))
         return set()
     return {row.name for row in rows if "list" in (row.verbs or ())}
+
+
+def _decoded(ask: Callable[[], T]) -> T:
+    """Return what an answer says; one that is cut off or malformed is asked for again. Raises ApiError."""
+    for _ in range(TRUNCATED_TRIES):
+        try:
+            return ask()
+        except (msgspec.DecodeError, RecursionError) as error:
+            told = error
+    raise ApiError(f"discovery is malformed: {str(told)[:120]}") from told
 
 
 def _guess() -> Discovered:

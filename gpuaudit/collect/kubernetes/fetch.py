@@ -4,6 +4,7 @@ import random
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
@@ -16,7 +17,7 @@ from gpuaudit.collect.kubernetes.answers import (
     failure,
 )
 from gpuaudit.collect.kubernetes.connection import Connection
-from gpuaudit.collect.kubernetes.deadline import Deadline
+from gpuaudit.collect.kubernetes.deadline import Deadline, TimeIsUpError
 from gpuaudit.collect.tls import tls_failure
 from gpuaudit.errors import UserError
 
@@ -103,7 +104,9 @@ class Fetcher:
 
         self._count(requests=1)
         try:
-            return self._once(target, accept, most)
+            return self.deadline.bounded(partial(self._once, target, accept, most))
+        except TimeIsUpError as error:
+            raise OutOfTimeError("the time for collecting was over") from error
         except SSLError as error:
             raise UnreachableError(tls_failure(self.connection.server, error, _line(error))) from error
         except (HTTPError, OSError) as error:

@@ -82,7 +82,7 @@ def _known_contexts(kubeconfig: Path | None, *, named: bool) -> tuple[list[dict[
             one_line(error) if isinstance(error, config.ConfigException) else "it is not YAML of contexts and clusters"
         )
         raise UserError(f"the kubeconfig cannot be used: {told}", hint="check it with: kubectl config view") from error
-    return found, current
+    return [row for row in found if isinstance(row.get("context"), dict)], current
 
 
 def _rows_of_contexts(kubeconfig: Path | None) -> list[dict[str, Any]]:

@@ -1,15 +1,16 @@
 """Ways to a Prometheus: straight to its URL, or through the API server's service proxy. Bytes in, bytes out."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlencode, urlsplit
 
 from gpuaudit import __version__
 from gpuaudit.collect.kubernetes.connection import Connection
-from gpuaudit.collect.kubernetes.deadline import Deadline
+from gpuaudit.collect.kubernetes.deadline import Deadline, TimeIsUpError
 from gpuaudit.collect.prometheus.errors import (
     GoneError,
     OutOfTimeError,
@@ -49,6 +50,9 @@ class Direct:
 
     def ask(self, path: str, parameters: Mapping[str, str | Sequence[str]], deadline: Deadline) -> bytearray:
         """Send a query as POST, anything else as GET."""
+        return _in_time(deadline, partial(self._ask, path, parameters, deadline))
+
+    def _ask(self, path: str, parameters: Mapping[str, str | Sequence[str]], deadline: Deadline) -> bytearray:
         import requests
 
         posts = path.startswith("/api/v1/query")
@@ -88,6 +92,9 @@ class Proxied:
 
     def ask(self, path: str, parameters: Mapping[str, str | Sequence[str]], deadline: Deadline) -> bytearray:
         """GET through the proxy."""
+        return _in_time(deadline, partial(self._ask, path, parameters, deadline))
+
+    def _ask(self, path: str, parameters: Mapping[str, str | Sequence[str]], deadline: Deadline) -> bytearray:
         from urllib3 import Timeout
         from urllib3.exceptions import HTTPError, ReadTimeoutError, SSLError
 
@@ -178,6 +185,13 @@ def _timeouts(deadline: Deadline) -> tuple[float, float]:
         raise OutOfTimeError("the time for collecting was over")
     left = deadline.remaining
     return min(limits.connect_seconds, left), min(limits.query_seconds + 5, left)
+
+
+def _in_time(deadline: Deadline, ask: Callable[[], bytearray]) -> bytearray:
+    try:
+        return deadline.bounded(ask)
+    except TimeIsUpError as error:
+        raise OutOfTimeError("the time for collecting was over") from error
 
 
 def _slow(deadline: Deadline) -> QueryError:
