@@ -235,6 +235,7 @@ def test_a_token_of_a_service_account_that_is_gone_under_way(
         (tmp_path / "token").write_text("")
         handler.reply(handler.good())
 
+    api.tokens["bearer auditor-token"] = "auditor"  # as the client writes it here
     api.faults.append(Fault("/api/v1/nodes", act=empty, times=1))
     found = collect_live(Config(now=NOW)).snapshot
     assert len(found.nodes) == 35
