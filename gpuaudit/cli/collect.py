@@ -2,11 +2,17 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from gpuaudit.cli import options
+from gpuaudit.report.plain import printable
+
+if TYPE_CHECKING:
+    from gpuaudit.cluster.snapshot import Snapshot
+
+MOST_TOLD = 300  # characters of what went wrong with a source
 
 
 def collect(
@@ -36,7 +42,6 @@ def collect(
     from gpuaudit.cli.outputs import writable
     from gpuaudit.cli.running import settings
     from gpuaudit.cli.sources import snapshot_of
-    from gpuaudit.report.plain import printable
     from gpuaudit.store import save
 
     flags = {
@@ -60,5 +65,16 @@ def collect(
     snapshot = snapshot_of(chosen, note=lambda text: print(printable(text), file=sys.stderr), rescue=output)
     save(snapshot, output)
     if not chosen.quiet:
-        seen = f"{len(snapshot.gpu_nodes)} GPU nodes, {sum(node.gpus for node in snapshot.gpu_nodes)} GPUs"
-        sys.stderr.write(f"{printable(str(output))}: {seen}, taken at {snapshot.taken_at:%Y-%m-%d %H:%M} UTC\n")
+        _tell(snapshot, output)
+
+
+def _tell(snapshot: "Snapshot", output: Path) -> None:
+    """Say what was collected, and what was not."""
+    nodes, gpus = len(snapshot.gpu_nodes), sum(node.gpus for node in snapshot.gpu_nodes)
+    listed = any(cluster.listed for cluster in snapshot.clusters)
+    seen = f"{nodes} GPU nodes, {gpus} GPUs" if nodes or listed else "GPU nodes not known"
+    lines = [f"{output}: {seen}, taken at {snapshot.taken_at:%Y-%m-%d %H:%M} UTC"]
+    for source in snapshot.sources:
+        if source.status in ("partial", "failed"):
+            lines.append(f"{source.name} {'failed' if source.status == 'failed' else 'read in part'}: {source.detail}")
+    sys.stderr.write("".join(f"{printable(line[:MOST_TOLD])}\n" for line in lines))

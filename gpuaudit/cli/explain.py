@@ -32,6 +32,7 @@ def explain(
     ] = None,
     context: options.Contexts = None,
     kubeconfig: options.Kubeconfig = None,
+    namespace: options.Namespaces = None,
     prices: options.Prices = None,
     config: options.ConfigFile = None,
     output: options.Output = None,
@@ -48,7 +49,8 @@ def explain(
     from gpuaudit.report.terminal import Screen
 
     targets = sinks(output or ())
-    run = Run({"context": context, "kubeconfig": kubeconfig, "prices": prices}, config)
+    flags = {"context": context, "kubeconfig": kubeconfig, "namespace": namespace, "prices": prices}
+    run = Run(flags, config)
     report = _report(run, source)
     for sink in targets:
         width = (Screen.plain() if sink.file else Screen.of_stdout()).width

@@ -87,14 +87,15 @@ def _sizing(snapshot: Snapshot, report: schema.Report) -> tuple[str, str, str]:
     used, plan = report.utilization, report.plan
     when = "while held" if report.coverage.observed_gpu_hours_ratio else "at the moment of reading"
     known = f"{percent(used.mean)} busy {when}" if used.mean is not None else "how busy they are was not measured"
-    today = f"{counted(report.cluster.gpus, 'GPU')} on {counted(report.cluster.gpu_nodes, 'node')}, {known}"
+    today = f"{counted(report.cluster.gpus or 0, 'GPU')} on {counted(report.cluster.gpu_nodes or 0, 'node')}, {known}"
     hours = [used.buckets.idle, used.buckets.unallocated]
     every = [*hours, used.buckets.underused, used.buckets.busy, used.buckets.unknown]
     total = sum(value or 0.0 for value in every)
     if total and None not in hours:
         today += f"; {percent(sum(value or 0.0 for value in hours) / total)} of GPU-hours idle or free"
-    fewer = round(plan.before.nodes - plan.after.nodes, 4)
+    fewer = round((plan.before.nodes or 0.0) - (plan.after.nodes or 0.0), 4)
     right = f"{counted(fewer, 'node')} fewer" if fewer else "no node that is sure to be spare"
+    right = "not known: not all pods were read" if report.pods_missing and not fewer else right
     sized = open_findings(report, "mig", "utilization", "autoscaling")
     right += f"; {tallied(sized)}" if sized else ""
     later = sum(part.usd_monthly for part in plan.at_renewal)

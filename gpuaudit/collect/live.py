@@ -13,7 +13,7 @@ from gpuaudit.collect.joining.renaming import rename_clusters
 from gpuaudit.collect.kubernetes.connection import Connection, connections, login_hint
 from gpuaudit.collect.kubernetes.deadline import Deadline
 from gpuaudit.collect.kubernetes.reading import Reading, read_cluster
-from gpuaudit.collect.kubernetes.told import THROTTLED_HINT, source_of, throttled
+from gpuaudit.collect.kubernetes.told import THROTTLED_HINT, pods_of, source_of, throttled
 from gpuaudit.collect.prometheus.live import Audited, Measured, measure
 from gpuaudit.collect.views import View, of_use, own_names
 from gpuaudit.config import Config
@@ -21,6 +21,7 @@ from gpuaudit.errors import INTERRUPTED, UserError, near_hint
 
 Progress = Callable[[str], None]
 LONGEST_DETAIL = 300
+MOST_NAMED = 3  # contexts that could not be read
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ def collect_live(config: Config, *, progress: Progress | None = None) -> Live:
     _refuse_unknown(config.namespace, readings)
     views = [_view(reading, alone=len(found) == 1) for reading in readings]
     if all(view.source.status == "failed" for view in views):
-        raise _nothing(views[0])
+        raise _nothing(views)
     kept, sources = of_use(views)
     measured = Measured(interrupted=any(reading.interrupted for reading in readings))
     hosts = Hosts()
@@ -61,7 +62,7 @@ def collect_live(config: Config, *, progress: Progress | None = None) -> Live:
     materials = Materials(
         names=tuple(sorted(cluster.name for one in kept for cluster in one.clusters)),
         inventories=kept,
-        sources=[*sources, *measured.sources, *hosts.sources],
+        sources=[*sources, *_unread(config.namespace, readings), *measured.sources, *hosts.sources],
         measured=measured.parts,
         since=measured.since,
         hosts=hosts.told,
@@ -146,17 +147,29 @@ def _refuse_unknown(namespaces: Sequence[str], readings: Sequence[Reading]) -> N
         raise UserError(f"there is no namespace {missing[0]!r}", hint=near_hint(missing[0], known))
 
 
-def _nothing(view: View) -> UserError:
-    """Return why nothing could be audited, and what a person can do about it."""
-    reading, source = view.reading, view.source
+def _unread(namespaces: Sequence[str], readings: Sequence[Reading]) -> list[Source]:
+    """Return a failed source for each namespace that was asked for and whose pods could be read in no cluster."""
+    if any(listed.complete for listed in map(pods_of, readings) if listed):
+        return []
+    read = {name for listed in map(pods_of, readings) if listed for name in listed.namespaces or ()}
+    told = "its pods could not be read: not allowed, or there is no such namespace"
+    return [Source(name=f"namespace {name}", status="failed", detail=told) for name in namespaces if name not in read]
+
+
+def _nothing(views: Sequence[View]) -> UserError:
+    """Return why nothing could be audited, and what a person can do about it: about the first, of several."""
+    reading = views[0].reading
+    named = views[:MOST_NAMED]
+    told = " · ".join(_shortened(view.source.detail, LONGEST_DETAIL // len(named)) for view in named)
+    told += f" · and {len(views) - MOST_NAMED} contexts more" if len(views) > MOST_NAMED else ""
     if reading.interrupted:
         return UserError("stopped before anything was read", hint="run it again", code=INTERRUPTED)
     if reading.fatal.startswith("401"):
-        hint = login_hint(reading.connection.context)
-    elif throttled(reading.listed):
+        hint = login_hint(reading.connection.context, reading.connection.kubeconfig)
+    elif throttled(reading.listed, reading.fatal):
         hint = THROTTLED_HINT
     elif reading.out_of_time:
-        hint = "give it more time: --max-time 10m"
+        hint = "give it more time, with --max-time, or look where it goes: gpuaudit doctor"
     elif "without TLS" in reading.fatal:
         hint = "check the server's address in the kubeconfig: its port, and http or https"
     elif reading.fatal.startswith("TLS"):
@@ -168,5 +181,8 @@ def _nothing(view: View) -> UserError:
         hint = f"name your namespaces with --namespace{tried}, or apply what prints: gpuaudit generate rbac"
     else:
         hint = "look closer with: gpuaudit doctor"
-    detail = source.detail if len(source.detail) <= LONGEST_DETAIL else f"{source.detail[:LONGEST_DETAIL]}…"
-    return UserError(f"nothing could be read: {detail}", hint=hint)
+    return UserError(f"nothing could be read: {told}", hint=hint)
+
+
+def _shortened(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[:most]}…"

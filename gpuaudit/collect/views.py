@@ -10,7 +10,7 @@ from gpuaudit.cluster.platform import Source
 from gpuaudit.collect.inventory import Inventory
 from gpuaudit.collect.kubernetes.listing import Listed
 from gpuaudit.collect.kubernetes.reading import Reading
-from gpuaudit.collect.kubernetes.told import status_of, weight
+from gpuaudit.collect.kubernetes.told import pods_of, status_of, weight
 
 _NAMED = 6
 
@@ -68,7 +68,7 @@ class View:
 
     @property
     def _pods(self) -> Listed | None:
-        return next((one for one in self.reading.listed if one.name == "pods"), None)
+        return pods_of(self.reading)
 
     def shares_with(self, other: "View") -> bool:
         """Whether both show some of the same GPUs: all but tenants of one cluster with no namespace in common do."""

@@ -19,9 +19,9 @@ def sum_part(clusters: Sequence[schema.ClusterPart]) -> schema.ClusterPart:
     return schema.ClusterPart(
         name=" + ".join(cluster.name for cluster in clusters),
         nodes=_sum(cluster.nodes for cluster in clusters),
-        gpu_nodes=sum(cluster.gpu_nodes for cluster in clusters),
-        gpus=sum(cluster.gpus for cluster in clusters),
-        mig_devices=sum(cluster.mig_devices for cluster in clusters),
+        gpu_nodes=_sum(cluster.gpu_nodes for cluster in clusters),
+        gpus=_sum(cluster.gpus for cluster in clusters),
+        mig_devices=_sum(cluster.mig_devices for cluster in clusters),
         workloads=sum(cluster.workloads for cluster in clusters),
         providers=sorted({provider for cluster in clusters for provider in cluster.providers}),
         namespaces=_sum(cluster.namespaces for cluster in clusters),
@@ -65,13 +65,14 @@ def _sum(counts: Iterable[int | None]) -> int | None:
 def _cluster(snapshot: Snapshot, cluster: Cluster) -> schema.ClusterPart:
     nodes = [node for node in snapshot.nodes if node.cluster == cluster.name and node.gone is None]
     gpu_nodes = [node for node in nodes if node.cards]
+    told = cluster.listed or bool(gpu_nodes)
     holders = {pod.workload for pod in snapshot.pods if pod.cluster == cluster.name and pod.holdings and not pod.ended}
     return schema.ClusterPart(
         name=cluster.name,
         nodes=len(nodes) if cluster.listed else None,
-        gpu_nodes=len(gpu_nodes),
-        gpus=sum(node.gpus for node in gpu_nodes),
-        mig_devices=sum(_mig_devices(snapshot, node.key) for node in gpu_nodes),
+        gpu_nodes=len(gpu_nodes) if told else None,
+        gpus=sum(node.gpus for node in gpu_nodes) if told else None,
+        mig_devices=sum(_mig_devices(snapshot, node.key) for node in gpu_nodes) if told else None,
         workloads=len(holders),
         providers=list(cluster.providers) or sorted({node.provider for node in nodes if node.provider}),
         namespaces=sum(one.cluster == cluster.name for one in snapshot.namespaces) or None,

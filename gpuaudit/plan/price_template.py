@@ -66,7 +66,7 @@ def _row(node: Node, count: int, day: str) -> Iterator[str]:
     rate = PriceBook().rate(node)
     known = isinstance(rate, Rate)
     yield f"# {count} nodes of {node.gpus} GPUs, {node.purchase.replace('_', ' ')}: " + (
-        f"{rate.source}, {rate.date}" if isinstance(rate, Rate) else _comment(rate.why)
+        _comment(f"{rate.source}, {rate.date}" if isinstance(rate, Rate) else rate.why)
     )
     if node.instance_type is None:
         yield "# [[owned]]"

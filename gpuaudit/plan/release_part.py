@@ -13,10 +13,14 @@ EXPIRES_AFTER = timedelta(days=30)  # sizing.md 2.4: a recommendation lasts as l
 
 
 def plan_part(snapshot: Snapshot, bill: BillBook, release: Release, *, regained_gpus: float) -> schema.PlanPart:
-    """Return the section; without a bill the status is none and every amount unknown."""
+    """Return the section; without a bill, or all pods, the status is none and every amount unknown."""
     removed = sum(cost.average for cost in release.cash)
     booked = release.booked
-    known = bill.cents is not None and booked is not None
+    listed = bool(snapshot.clusters) and all(cluster.listed for cluster in snapshot.clusters)
+    judged = "pods" in snapshot.facts
+    known = bill.cents is not None and booked is not None and judged
+    freed = round(regained_gpus + sum(cost.node.gpus for cost in release.capacity), 4)
+    before, after = bill.average_nodes, bill.average_nodes - removed
     return schema.PlanPart(
         status="bounded" if known else "none",
         gap=None,
@@ -24,15 +28,15 @@ def plan_part(snapshot: Snapshot, bill: BillBook, release: Release, *, regained_
         hash=_hash(snapshot, bill, release),
         expires=(snapshot.taken_at + EXPIRES_AFTER).isoformat().replace("+00:00", "Z") if known else None,
         before=schema.NodeBill(
-            monthly=None if bill.cents is None else dollars(bill.cents), nodes=round(bill.average_nodes, 4)
+            monthly=None if bill.cents is None else dollars(bill.cents), nodes=round(before, 4) if listed else None
         ),
         after=schema.NodeBill(
             monthly=dollars((bill.cents or 0) - (booked or 0)) if known else None,
-            nodes=round(bill.average_nodes - removed, 4),
+            nodes=round(after, 4) if listed else None,
         ),
         savings_monthly=schema.SavingsRange(booked=dollars(booked or 0) if known else None, p50=None, p95=None),
         at_renewal=_at_renewal(release),
-        capacity_gpus=round(regained_gpus + sum(cost.node.gpus for cost in release.capacity), 4),
+        capacity_gpus=freed if freed or (listed and judged) else None,
         moves=[],
         transitions=[],
         backtest=None,

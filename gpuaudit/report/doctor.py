@@ -9,7 +9,8 @@ from gpuaudit.report.plain import printable
 from gpuaudit.rule import Rule
 
 _WIDTH = 100
-_UNREAD = ("not allowed", "failed", "out of time")
+_FORBIDDEN = "not allowed"
+_UNREAD = (_FORBIDDEN, "failed", "out of time")
 
 
 def data(
@@ -83,8 +84,10 @@ def _cluster(cluster: Mapping[str, Any]) -> list[str]:
         lines += _wrapped(f"only in {', '.join(map(printable, spaces))}", [kind["name"] for kind in partly])
     for how in _UNREAD:
         names = [kind["name"] for kind in kinds if kind["how"] == how]
-        lines += _wrapped(how, names) if names else []
-    if cluster["status"] != "ok":
+        told = next((kind["detail"] for kind in kinds if kind["how"] == how and kind["detail"]), "")
+        reason = f" ({printable(told)})" if told and how != _FORBIDDEN else ""
+        lines += _folded(f"{how}: {', '.join(map(printable, names))}{reason}") if names else []
+    if partly or any(kind["how"] == _FORBIDDEN for kind in kinds):
         lines.append(
             "  gpuaudit generate rbac prints the role that lists everything; --namespace NS asks in one of yours"
         )

@@ -154,8 +154,8 @@ def _arithmetic(report: schema.Report, finding: schema.FindingPart) -> Iterator[
     yield "Arithmetic"
     if monthly.attributed:
         yield from _pool_lines(report, finding)
-        yield _sum("bill", plan.before.monthly, f"{plan.before.nodes:,.4g} nodes on average")
-        yield _sum("bill after the booked plan", plan.after.monthly, f"{plan.after.nodes:,.4g} nodes")
+        yield _sum("bill", plan.before.monthly, f"{plan.before.nodes or 0.0:,.4g} nodes on average")
+        yield _sum("bill after the booked plan", plan.after.monthly, f"{plan.after.nodes or 0.0:,.4g} nodes")
         yield _sum(f"booked plan {plan.hash[:8]}", plan.savings_monthly.booked, "the one less the other")
         yield _sum("of it, this finding", monthly.attributed, "attributed: the findings add up to the plan")
     elif finding.ignored is not None:

@@ -19,14 +19,16 @@ class WindowPart(Part, frozen=True, kw_only=True):
 class ClusterPart(Part, frozen=True, kw_only=True):
     """What a cluster is made of; `nodes` None when the node list could not be read.
 
+    Its GPUs are None where neither nodes nor pods tell of any; without the list of nodes there are at least these.
+
     `read_namespaces` are those whose pods alone were read, of `namespaces` (None = not told): a tenant's view.
     """
 
     name: str
     nodes: int | None
-    gpu_nodes: int
-    gpus: int
-    mig_devices: int
+    gpu_nodes: int | None
+    gpus: int | None
+    mig_devices: int | None
     workloads: int
     providers: list[str]
     namespaces: int | None = None

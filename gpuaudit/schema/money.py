@@ -43,7 +43,7 @@ class NodeBill(Part, frozen=True, kw_only=True):
     """A bill and the nodes behind it."""
 
     monthly: float | None
-    nodes: float
+    nodes: float | None  # None without a list of nodes
 
 
 class SavingsRange(Part, frozen=True, kw_only=True):
@@ -84,7 +84,7 @@ class PlanPart(Part, frozen=True, kw_only=True):
     after: NodeBill
     savings_monthly: SavingsRange
     at_renewal: list[AtRenewal]
-    capacity_gpus: float
+    capacity_gpus: float | None  # None where not all nodes and pods were read
     moves: list[dict[str, Any]]
     transitions: list[dict[str, Any]]
     backtest: Backtest | None

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -230,6 +230,7 @@ def test_a_token_of_a_service_account_that_is_gone_under_way(
         settings.ssl_ca_cert = self.ssl_ca_cert = None
 
     monkeypatch.setattr(Loader, "load_and_set", load_for_a_moment)
+    monkeypatch.setattr("gpuaudit.collect.kubernetes.connection.KEEP_SECONDS", 0.0)
 
     def empty(handler: Handler) -> None:
         (tmp_path / "token").write_text("")
@@ -290,8 +291,9 @@ def test_a_context_is_found_without_a_current_one(api: Replay) -> None:
         path = api.folder / "nocurrent.json"
         path.write_text(json.dumps(config))
         check_nodes(collect_live(Config(kubeconfig=path, context=("auditor",), now=NOW)).snapshot)
-        with pytest.raises(UserError, match="the kubeconfig cannot be used"):
+        with pytest.raises(UserError, match="the kubeconfig names no current context") as caught:
             collect_live(Config(kubeconfig=path))
+        assert "--context: it has: auditor" in caught.value.hint
 
 
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl makes the certificate")
@@ -325,3 +327,46 @@ def test_a_private_key_does_not_stay_behind(api: Replay, tmp_path: Path) -> None
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=15) == 143
     assert list(left.iterdir()) == []
+
+
+def test_a_server_that_repeats_the_token_does_not_get_it_shown(api: Replay) -> None:
+    """Gateways quote a request's header when they refuse it; reports and snapshots are passed on."""
+    for told in ("denied for header Bearer auditor-token", "bad: auditor-token", "got 'bearer c29tZXRoaW5n'"):
+        api.faults = [Fault(PODS, answer=(400, {"Content-Type": "text/plain"}, told.encode()))]
+        path = str(api.kubeconfig("auditor"))
+        for seen in (run("scan", "-o", "json", KUBECONFIG=path), run("doctor", KUBECONFIG=path)):
+            whole = seen.stdout + seen.stderr
+            assert "400 " in whole
+            assert "auditor-token" not in whole
+            assert "c29tZXRoaW5n" not in whole
+
+
+def test_a_plugin_whose_token_is_about_to_expire_is_not_run_for_each_request(api: Replay, tmp_path: Path) -> None:
+    """The official client would: it renews what has less than five minutes left."""
+    counter = tmp_path / "calls"
+    end = (datetime.now(UTC) + timedelta(minutes=4)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    credential = {
+        "apiVersion": "client.authentication.k8s.io/v1",
+        "kind": "ExecCredential",
+        "status": {"token": "auditor-token", "expirationTimestamp": end},
+    }
+    user = plugin_user(tmp_path / "plugin", f"echo x >> {counter}\nprintf '%s' '{json.dumps(credential)}'")
+    found = collect_live(Config(kubeconfig=api.kubeconfig("auditor", **user), now=NOW)).snapshot
+    check_nodes(found)
+    assert counter.read_text().count("x") <= 3
+
+
+def test_hints_name_the_kubeconfig_that_was_given(api: Replay) -> None:
+    path = api.kubeconfig("nobody")
+    seen = run("scan", "--kubeconfig", str(path))
+    assert f"kubectl --kubeconfig {path} --context nobody get nodes" in seen.stderr
+
+
+def test_a_certificate_authority_that_is_none_is_named(api: Replay) -> None:
+    path = api.kubeconfig("auditor")
+    config = json.loads(path.read_text())
+    config["clusters"][0]["cluster"] = {"server": "https://127.0.0.1:1", "certificate-authority": "no/such.pem"}
+    path.write_text(json.dumps(config))
+    with pytest.raises(UserError) as caught:
+        collect_live(Config(kubeconfig=path))
+    assert caught.value.hint == "its cluster's certificate-authority is no file: no/such.pem"

@@ -14,7 +14,7 @@ import yaml
 from gpuaudit.store import load
 from tests.kubernetes.broken_answers import slow
 from tests.kubernetes.reading import PODS, run, the_source
-from tests.kubernetes.replay import TENANT, Fault, Replay
+from tests.kubernetes.replay import TENANT, Fault, Replay, status
 
 # What a shell starts in the background ignores Ctrl-C, and so does all that it starts: these tests as well.
 INTERRUPTIBLE = (
@@ -53,7 +53,7 @@ def test_doctor_says_what_is_seen_and_what_is_not(api: Replay) -> None:
     assert "RULES" not in none.stdout
     assert none.stderr.splitlines() == [
         "error: nothing can be read here",
-        "hint: log in again for context nobody: kubectl get nodes must work",
+        "hint: log in again for context nobody: kubectl --context nobody get nodes must work",
     ]
 
 
@@ -164,4 +164,87 @@ def test_where_nothing_can_be_written_nothing_is_read(api: Replay, arguments: tu
     assert seen.returncode == 2
     assert "error: cannot write" in seen.stderr
     assert "hint: " in seen.stderr
+    assert api.asked == []
+
+
+def test_a_namespace_that_was_asked_for_and_may_not_be_read_is_said(api: Replay) -> None:
+    path = str(api.kubeconfig("limited"))
+    asked = ("--kubeconfig", path, "--namespace", TENANT, "--namespace", "typo")
+    seen = run("scan", *asked)
+    assert seen.returncode == 0
+    assert "failed: namespace typo" in " ".join(seen.stdout.split())
+    strict = run("scan", *asked, "--strict", "-o", "json")
+    assert strict.returncode == 3
+    assert "source namespace typo failed: its pods could not be read" in strict.stderr
+    assert run("scan", *asked[:4], "--strict").returncode == 0
+
+
+def test_a_list_of_nodes_that_failed_is_not_no_gpus(api: Replay, tmp_path: Path) -> None:
+    """What pods hold is told, as to a tenant; where that is not known either, nothing is."""
+    api.faults.append(Fault("/api/v1/nodes?", answer=status(403, "forbidden")))
+    path = str(api.kubeconfig("auditor"))
+    report = json.loads(run("scan", "-o", "json", KUBECONFIG=path).stdout)
+    assert report["cluster"]["nodes"] is None
+    assert report["cluster"]["gpus"] > 0
+    assert report["plan"]["before"] == {"monthly": None, "nodes": None}
+    api.faults.append(Fault("/api/v1/pods?", answer=status(400, "no")))
+    told = run("scan", "-o", "terminal", "-o", f"json={tmp_path / 'r.json'}", KUBECONFIG=path)
+    assert "GPU nodes not known" in told.stdout
+    assert "0 GPU nodes" not in told.stdout
+    report = json.loads((tmp_path / "r.json").read_text())
+    assert {report["cluster"][name] for name in ("nodes", "gpu_nodes", "gpus", "mig_devices")} == {None}
+    kept = run("collect", "-o", str(tmp_path / "r.gpuaudit"), KUBECONFIG=path)
+    assert "GPU nodes not known" in kept.stderr
+
+
+def test_pods_that_were_not_read_leave_nothing_judged_and_nothing_freed(api: Replay, tmp_path: Path) -> None:
+    api.faults.append(Fault("/api/v1/pods?", answer=status(400, "no such thing")))
+    path = str(api.kubeconfig("auditor"))
+    seen = run("scan", "-o", "terminal", "-o", f"json={tmp_path / 'r.json'}", KUBECONFIG=path)
+    screen = " ".join(seen.stdout.split())
+    assert "kubernetes read in part: failed: pods (400 no such thing)" in screen
+    assert "NOTHING FOUND" not in screen
+    plan = json.loads((tmp_path / "r.json").read_text())["plan"]
+    assert (plan["savings_monthly"]["booked"], plan["capacity_gpus"], plan["status"]) == (None, None, "none")
+    kept = run("collect", "-o", str(tmp_path / "r.gpuaudit"), KUBECONFIG=path)
+    assert kept.returncode == 0
+    assert "kubernetes read in part: " in kept.stderr
+    assert "400 no such thing" in kept.stderr
+
+
+def test_a_login_that_runs_out_under_way_is_said_on_the_screen(api: Replay) -> None:
+    api.faults.append(Fault("/apis/apps", answer=status(401, "Unauthorized")))
+    seen = run("scan", KUBECONFIG=str(api.kubeconfig("auditor")))
+    assert seen.returncode == 0
+    assert "kubernetes read in part: failed: " in " ".join(seen.stdout.split())
+
+
+def test_doctor_tells_failures_from_missing_rights(api: Replay) -> None:
+    api.faults.append(Fault("/api/v1/pods?", answer=status(400, "broken")))
+    seen = run("doctor", KUBECONFIG=str(api.kubeconfig("auditor", namespace=TENANT)))
+    assert "failed: pods (400 broken)" in seen.stdout
+    assert "generate rbac prints the role" not in seen.stdout
+    assert "model_clients" not in seen.stdout
+    busy = Fault("/", answer=(429, {"Retry-After": "0"}, b"slow down"))
+    api.faults = [busy]
+    for command in ("doctor", "scan"):
+        told = run(command, KUBECONFIG=str(api.kubeconfig("auditor")))
+        assert told.returncode == 2
+        assert "try again later" in told.stderr
+
+
+def test_all_contexts_that_failed_are_named(api: Replay) -> None:
+    path = api.kubeconfig("nobody", "stranger")
+    seen = run("scan", "--context", "nobody", "--context", "stranger", KUBECONFIG=str(path))
+    assert seen.returncode == 2
+    assert "context nobody at" in seen.stderr
+    assert "context stranger at" in seen.stderr
+
+
+def test_a_folder_is_no_place_for_a_file(api: Replay, tmp_path: Path) -> None:
+    path = str(api.kubeconfig("auditor"))
+    for flags in (("--save", str(tmp_path)), ("-o", f"json={tmp_path}")):
+        seen = run("scan", *flags, KUBECONFIG=path)
+        assert seen.returncode == 2
+        assert "Is a directory" in seen.stderr
     assert api.asked == []

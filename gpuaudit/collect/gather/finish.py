@@ -56,10 +56,11 @@ def inventory_of(state: Gathered) -> Inventory:
     pods, groups = _pods(state, nodes, devices)
     records = _with_loads(state, nodes, pods, state.fold.loads())
     _add_evidence(state, records)
+    unlisted = not records and ("", "Node") not in state.seen
     offered = services(state)
     return Inventory(
         clusters=(cluster_record(state, records),),
-        nodes=tenant_nodes(pods, nodes) if state.tenant else records,
+        nodes=tenant_nodes(pods, nodes) if state.tenant or unlisted else records,
         pods=pods,
         workloads=workloads(state, groups),
         waiting=waiting(state, pods),

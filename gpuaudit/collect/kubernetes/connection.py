@@ -2,10 +2,13 @@
 
 import logging
 import queue
+import shlex
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from math import inf
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -21,6 +24,8 @@ from gpuaudit.collect.kubernetes.kubeconfig import (
 )
 from gpuaudit.errors import UserError
 
+IN_CLUSTER = "in-cluster"  # what stands for a context inside a cluster
+KEEP_SECONDS = 60.0  # as the client itself keeps the token of a service account
 PATIENCE_SECONDS = 600.0  # with credential plugins, where no other time is set: somebody may log in in a browser
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
@@ -41,6 +46,10 @@ class Connection:
     client: Any = field(repr=False)  # kubernetes.client.ApiClient
     reload: Callable[[], Any] | None = field(default=None, repr=False)  # a client with fresh credentials
     broken: UserError | None = None
+    kubeconfig: Path | None = None  # where it is not the usual one
+    sent: dict[str, str] = field(default_factory=dict, repr=False)  # the headers that said last who asks
+    _asked: float = field(default=-inf, repr=False)  # when the client was asked for them
+    _asking: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def renew(self, seconds: float = PATIENCE_SECONDS) -> bool:
         """Read the credentials anew (a credential plugin runs again); False when that gives nothing in time."""
@@ -48,6 +57,7 @@ class Connection:
             return False
         try:
             self.client = within(seconds, self.reload, context=self.context)
+            self._asked = -inf
         except UserError:
             return False
         return True
@@ -71,10 +81,18 @@ class Connection:
         return known is not None and self.base.startswith("https") and not known.verify_ssl
 
     def credentials(self, seconds: float = PATIENCE_SECONDS) -> dict[str, str]:
-        """Return the headers that say who asks; asks the client each time, which renews what has expired.
+        """Return the headers that say who asks. The client is asked now and then, and renews what has expired.
 
+        Not each time: of a token that is about to expire it would run the plugin for each request.
         UserError when that takes a credential plugin, and it gives no answer in these seconds.
         """
+        with self._asking:
+            if time.monotonic() - self._asked >= KEEP_SECONDS:
+                self.sent = self._ask(seconds)
+                self._asked = time.monotonic()
+            return dict(self.sent)
+
+    def _ask(self, seconds: float) -> dict[str, str]:
         known = self.client.configuration
         asked = known.auth_settings
         try:
@@ -83,7 +101,7 @@ class Connection:
             raise
         except Exception as error:  # whatever a plugin's answer, or a token file that is gone, makes the client raise
             message = f"context {self.context!r} gives no credentials: {one_line(error)}"
-            raise UserError(message, hint=login_hint(self.context)) from error
+            raise UserError(message, hint=login_hint(self.context, self.kubeconfig)) from error
         rows = [row for row in settings.values() if row.get("in") == "header" and row.get("value")]
         return {row["key"]: self._sendable(str(row["value"])) for row in rows}
 
@@ -92,7 +110,7 @@ class Connection:
         value = value.strip()
         if not (value.isascii() and value.isprintable()):
             message = f"context {self.context!r} gives credentials that cannot be sent: they are no printable ASCII"
-            raise UserError(message, hint=login_hint(self.context))
+            raise UserError(message, hint=login_hint(self.context, self.kubeconfig))
         return value
 
     @property
@@ -125,9 +143,15 @@ def within(seconds: float, work: Callable[[], Any], *, context: str) -> Any:
     return value
 
 
-def login_hint(context: str) -> str:
+def login_hint(context: str, kubeconfig: Path | None = None) -> str:
     """Return what to do when the credentials are refused, or are not given."""
-    return f"log in again for context {context}: kubectl get nodes must work"
+    return f"log in again for context {context}: {kubectl(context, kubeconfig)} get nodes must work"
+
+
+def kubectl(context: str, kubeconfig: Path | None) -> str:
+    """Return how a person calls kubectl for a context."""
+    file = ["--kubeconfig", str(kubeconfig)] if kubeconfig else []
+    return shlex.join(["kubectl", *file, *(["--context", context] if context != IN_CLUSTER else [])])
 
 
 def connections(
@@ -157,11 +181,13 @@ def _from_kubeconfig(context: Context, kubeconfig: Path | None, *, seconds: floa
         return _kubeconfig_client(context.name, kubeconfig)
 
     try:
-        return _connection(context, load, seconds=seconds)
+        found = _connection(context, load, seconds=seconds)
     except UserError as error:
-        return Connection(
+        found = Connection(
             context.name, context.cluster, "", context.own_name, context.namespaces, client=None, broken=error
         )
+    found.kubeconfig = kubeconfig
+    return found
 
 
 def _kubeconfig_client(context: str, kubeconfig: Path | None) -> Any:
@@ -206,7 +232,7 @@ def _client(settings: Any, context: str) -> Any:
 def _from_service_account() -> Connection:
     path = SERVICE_ACCOUNT / "namespace"
     namespace = path.read_text(encoding="utf-8").strip() if path.is_file() else ""
-    context = Context("in-cluster", "in-cluster", "in-cluster", (namespace or DEFAULT_NAMESPACE,))
+    context = Context(IN_CLUSTER, IN_CLUSTER, IN_CLUSTER, (namespace or DEFAULT_NAMESPACE,))
     return _connection(context, _service_account_client, seconds=PATIENCE_SECONDS)
 
 

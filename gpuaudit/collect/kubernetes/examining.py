@@ -1,16 +1,16 @@
 """Look at clusters without reading them: what can be reached, what may be listed, which facts that gives."""
 
 import queue
-import shlex
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from gpuaudit.cluster.platform import Service, SourceStatus
 from gpuaudit.collect.builder import InventoryBuilder
 from gpuaudit.collect.gather.facts import WHOLE_CLUSTER
 from gpuaudit.collect.kubernetes.answers import ApiError
-from gpuaudit.collect.kubernetes.connection import Connection, login_hint
+from gpuaudit.collect.kubernetes.connection import Connection, kubectl, login_hint
 from gpuaudit.collect.kubernetes.deadline import Deadline
 from gpuaudit.collect.kubernetes.discovery import Served, discover
 from gpuaudit.collect.kubernetes.fetch import Fetcher
@@ -33,6 +33,7 @@ class Examined:
     absent_groups: tuple[str, ...] = ()  # of the kinds that are read, not installed there
     guessed: bool = field(default=False)
     services: tuple[Service, ...] = ()  # a Prometheus may be behind one of them
+    kubeconfig: Path | None = None  # where it is not the usual one
     probe: bool = False  # a pod of the node probe runs there
 
     @property
@@ -53,12 +54,12 @@ class Examined:
     def hint(self) -> str:
         """Return what to do when nothing can be read."""
         if self.detail.startswith("401"):
-            return login_hint(self.context)
-        if throttled(self.listed):
+            return login_hint(self.context, self.kubeconfig)
+        if throttled(self.listed, self.fatal):
             return THROTTLED_HINT
         if any(one.how is How.FORBIDDEN for one in self.listed):
             return "name your namespaces with --namespace, or apply what prints: gpuaudit generate rbac"
-        return f"check the address and the way there: kubectl --context {shlex.quote(self.context)} get nodes"
+        return f"check the address and the way there: {kubectl(self.context, self.kubeconfig)} get nodes"
 
     @property
     def facts(self) -> frozenset[str]:
@@ -67,6 +68,8 @@ class Examined:
         found = {how.fact for how in readable if how.fact}
         if any(how.plural in ("deployments", "customresourcedefinitions") for how in readable):
             found.add("systems")
+        if any(how.plural == "deployments" for how in readable):
+            found.add("model_clients")
         if any(how.plural == "configmaps" for how in readable):
             found.add("dashboards")
         if self.probe:
@@ -83,7 +86,7 @@ def examine(
     connection: Connection, *, seconds: float, namespaces: Sequence[str] = (), probe_namespace: str = ""
 ) -> Examined:
     """Ask a cluster for one object of every kind that would be read, and for the node probe in its namespace."""
-    base = Examined(connection.context, connection.cluster, connection.server)
+    base = Examined(connection.context, connection.cluster, connection.server, kubeconfig=connection.kubeconfig)
     if connection.broken:
         return replace(base, fatal=connection.broken.message)
     deadline = Deadline(seconds)

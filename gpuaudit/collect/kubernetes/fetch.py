@@ -18,7 +18,8 @@ from gpuaudit.collect.kubernetes.answers import (
 )
 from gpuaudit.collect.kubernetes.connection import Connection
 from gpuaudit.collect.kubernetes.deadline import Deadline, TimeIsUpError
-from gpuaudit.collect.tls import tls_failure
+from gpuaudit.collect.network_errors import cause_of, tls_failure
+from gpuaudit.collect.secrets import without_secrets
 from gpuaudit.errors import UserError
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ CONNECT_SECONDS = 10.0
 READ_SECONDS = 60.0
 MAX_WAIT_SECONDS = 20.0  # whatever Retry-After says
 MAX_BODY_BYTES = 256 << 20
+MOST_TOLD_BYTES = 1 << 16  # of an answer that is an error
 CHUNK_BYTES = 1 << 17  # less than what is mapped by itself: see memory.py
 _NO_ENDPOINTS = b"no endpoints available"  # a 503 of the service proxy that waiting does not mend
 _AGAIN = (429, 500, 502, 503, 504)
@@ -77,13 +79,16 @@ class Fetcher:
             if status == 401 and self._newer_than(asked_with):
                 continue
             if status not in (0, *_AGAIN) or attempt == TRIES or _NO_ENDPOINTS in body[:2000]:
-                error = failure(status, bytes(body))
+                error = self._failure(status, body)
                 self.refused = self.refused or isinstance(error, UnauthorizedError)
                 raise error
-            before = f", after {failure(status, bytes(body))}" if status else ""
+            before = f", after {self._failure(status, body)}" if status else ""
             self._count(repeated=1)
             self.deadline.sleep(wait if wait is not None else _pause(attempt))
         raise ApiError("no answer")
+
+    def _failure(self, status: int, body: bytearray) -> ApiError:
+        return failure(status, without_secrets(bytes(body[:MOST_TOLD_BYTES]), self.connection.sent.values()))
 
     def _newer_than(self, asked_with: int) -> bool:
         """Whether there are newer credentials than those of that renewal; they may have expired under way.
@@ -184,10 +189,10 @@ def _broken(server: str, error: Exception) -> ApiError:
     if isinstance(error, NameResolutionError):
         return UnreachableError(f"the name of {server} is not known")
     if isinstance(error, ConnectTimeoutError | NewConnectionError | ProxyError):
-        return UnreachableError(f"no connection to {server}: {_line(error)}")
+        return UnreachableError(f"no connection to {server}: {cause_of(error) or _line(error)}")
     if isinstance(error, ReadTimeoutError):
         return ApiError("the server was too slow")
-    return ApiError(f"the connection broke: {_line(error)}")
+    return ApiError(f"the connection broke: {cause_of(error) or _line(error)}")
 
 
 def _line(error: object) -> str:

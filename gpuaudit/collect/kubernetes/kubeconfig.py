@@ -1,5 +1,6 @@
 """What a kubeconfig says of its contexts: which there are, what clusters they mean, which namespaces they name."""
 
+import base64
 import re
 import shutil
 from collections import Counter
@@ -30,6 +31,8 @@ def wanted_contexts(contexts: Sequence[str], kubeconfig: Path | None) -> list[Co
 
     UserError when the kubeconfig cannot be used, names no current context, or has none of a name.
     """
+    if kubeconfig is not None and kubeconfig.is_dir():
+        raise UserError(f"{kubeconfig} is a folder, no kubeconfig", hint="give --kubeconfig the path of a file")
     if kubeconfig is not None and not kubeconfig.is_file():
         raise UserError(f"there is no kubeconfig {kubeconfig}", hint="give --kubeconfig the path of a file")
     known, current = _known_contexts(kubeconfig, named=bool(contexts))
@@ -81,6 +84,9 @@ def _known_contexts(kubeconfig: Path | None, *, named: bool) -> tuple[list[dict[
         told = (
             one_line(error) if isinstance(error, config.ConfigException) else "it is not YAML of contexts and clusters"
         )
+        if names := [str(row.get("name")) for row in _rows(kubeconfig, "context")]:
+            message = "the kubeconfig names no current context that it has"
+            raise UserError(message, hint=f"name one with --context: {near_hint('', names)}") from error
         raise UserError(f"the kubeconfig cannot be used: {told}", hint="check it with: kubectl config view") from error
     return [row for row in found if isinstance(row.get("context"), dict)], current
 
@@ -106,7 +112,13 @@ def _rows(kubeconfig: Path | None, kind: str) -> list[dict[str, Any]]:
 
 def credentials_hint(context: str, kubeconfig: Path | None) -> str:
     """Return what to do where a context gives no credentials: install its plugin, replace an old way, or log in."""
-    asks = next((row["context"].get("user") for row in _rows(kubeconfig, "context") if row.get("name") == context), "")
+    own: dict[str, Any] = next(
+        (row["context"] for row in _rows(kubeconfig, "context") if row.get("name") == context), {}
+    )
+    asks = own.get("user")
+    clusters = {row.get("name"): row["cluster"] for row in _rows(kubeconfig, "cluster")}
+    if problem := _authority_problem(clusters.get(own.get("cluster"), {}), kubeconfig):
+        return problem
     user: dict[str, Any] = next((row["user"] for row in _rows(kubeconfig, "user") if row.get("name") == asks), {})
     plugin, provider = user.get("exec"), user.get("auth-provider")
     if isinstance(plugin, dict) and shutil.which(command := str(plugin.get("command", ""))) is None:
@@ -116,6 +128,20 @@ def credentials_hint(context: str, kubeconfig: Path | None) -> str:
         name = one_line(provider.get("name", ""))
         return f"auth-provider {name} is of old: have your provider's tool write this context anew, with an exec plugin"
     return _LOG_IN
+
+
+def _authority_problem(cluster: Mapping[str, Any], kubeconfig: Path | None) -> str:
+    """Return what is wrong with a cluster's certificate authority, "" where that is not seen."""
+    path, data = cluster.get("certificate-authority"), cluster.get("certificate-authority-data")
+    if data:
+        try:
+            text = base64.standard_b64decode(str(data))
+        except ValueError:
+            text = b""
+        return "" if b"BEGIN" in text else "its cluster's certificate-authority-data is no certificate in base64"
+    if path and not ((kubeconfig.parent if kubeconfig else Path()) / str(path)).is_file():
+        return f"its cluster's certificate-authority is no file: {one_line(path)}"
+    return ""
 
 
 def _unique(own_names: Mapping[str, str]) -> dict[str, str]:

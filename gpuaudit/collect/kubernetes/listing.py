@@ -109,26 +109,31 @@ def list_kind(
 
 
 def may_list(fetcher: Fetcher, served: Served, *, namespaces: Iterable[str] = ()) -> Listed:
-    """Ask for one object of a kind, to see whether it could be listed."""
+    """Ask for one object of a kind, to see whether it could be listed; in `namespaces` where the cluster may not be."""
     listed = Listed(served)
-    places = [None, *(namespaces if served.how.namespaced else ())]
+    try:
+        _ask_for_one(fetcher, served, None)
+    except ApiError as error:
+        _end(listed, error)
+    if listed.how is not How.FORBIDDEN or not served.how.namespaced:
+        return listed
     allowed = []
-    for namespace in places:
+    for namespace in namespaces:
         try:
-            fetcher.get(_path(served, namespace), {"limit": "1"}, accept=_accept(served))
-        except ApiError as error:
-            if listed.how is not How.FORBIDDEN:  # what the whole cluster answered tells most
-                _end(listed, error)
-            if isinstance(error, UnauthorizedError | OutOfTimeError):
-                break
-        else:
-            listed.how, listed.detail = How.READ, ""
-            if namespace is None:
-                return listed
-            allowed.append(namespace)
+            _ask_for_one(fetcher, served, namespace)
+        except (UnauthorizedError, OutOfTimeError) as error:
+            _end(listed, error)
+            break
+        except ApiError:  # what the whole cluster answered tells most
+            continue
+        allowed.append(namespace)
     if allowed:
         listed.how, listed.detail, listed.namespaces = How.PARTLY, "", tuple(allowed)
     return listed
+
+
+def _ask_for_one(fetcher: Fetcher, served: Served, namespace: str | None) -> None:
+    fetcher.get(_path(served, namespace), {"limit": "1"}, accept=_accept(served))
 
 
 def _by_namespace(fetcher: Fetcher, listed: Listed, take: Take, again: Again, places: Places) -> None:

@@ -34,9 +34,9 @@ def status_of(reading: Reading) -> SourceStatus:
     return "ok" if whole and not trouble else "partial"
 
 
-def throttled(listed: Iterable[Listed]) -> bool:
-    """Whether the server refused a kind because of too many requests (429)."""
-    return any(one.detail.startswith("429") or ", after 429" in one.detail for one in listed)
+def throttled(listed: Iterable[Listed], fatal: str = "") -> bool:
+    """Whether the server refused a kind, or to say anything, because of too many requests (429)."""
+    return any(told.startswith("429") or ", after 429" in told for told in (fatal, *(one.detail for one in listed)))
 
 
 def weight(name: str) -> tuple[int, str]:
@@ -46,7 +46,13 @@ def weight(name: str) -> tuple[int, str]:
 
 def tenant_namespaces(reading: Reading) -> tuple[str, ...] | None:
     """Return the namespaces whose pods were read when it was not all of them."""
-    return next((one.namespaces for one in reading.listed if one.name == "pods"), None)
+    pods = pods_of(reading)
+    return pods.namespaces if pods else None
+
+
+def pods_of(reading: Reading) -> Listed | None:
+    """Return how listing the pods went."""
+    return next((one for one in reading.listed if one.name == "pods"), None)
 
 
 def _place(reading: Reading) -> str:

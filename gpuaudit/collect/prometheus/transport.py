@@ -1,7 +1,7 @@
 """Ways to a Prometheus: straight to its URL, or through the API server's service proxy. Bytes in, bytes out."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -11,6 +11,7 @@ from urllib.parse import urlencode, urlsplit
 from gpuaudit import __version__
 from gpuaudit.collect.kubernetes.connection import Connection
 from gpuaudit.collect.kubernetes.deadline import Deadline, TimeIsUpError
+from gpuaudit.collect.network_errors import cause_of, tls_failure
 from gpuaudit.collect.prometheus.errors import (
     GoneError,
     OutOfTimeError,
@@ -19,7 +20,7 @@ from gpuaudit.collect.prometheus.errors import (
     TooMuchError,
     failure,
 )
-from gpuaudit.collect.tls import tls_failure
+from gpuaudit.collect.secrets import without_secrets
 from gpuaudit.errors import UserError
 from gpuaudit.knowledge import queries
 
@@ -70,7 +71,8 @@ class Direct:
                 allow_redirects=False,
             ) as answer:
                 body = _bounded(answer.iter_content(BLOCK_BYTES), deadline)
-                return _checked(answer.status_code, body, answer.headers)
+                sent = [*client.headers.values(), *_password(client.auth)]
+                return _checked(answer.status_code, body, answer.headers, sent)
         except requests.exceptions.SSLError as error:
             raise RefusedError(tls_failure(self.name, error, _line(error))) from error
         except requests.exceptions.ReadTimeout as error:
@@ -78,7 +80,7 @@ class Direct:
         except requests.exceptions.RequestException as error:
             if "Read timed out" in str(error):  # in mid-body it is a ConnectionError to requests
                 raise _slow(deadline) from error
-            raise GoneError(f"no connection to {self.name}: {_line(error)}") from error
+            raise GoneError(f"no connection to {self.name}: {cause_of(error) or _line(error)}") from error
 
 
 @dataclass
@@ -123,8 +125,10 @@ class Proxied:
         except ReadTimeoutError as error:
             raise _slow(deadline) from error
         except (HTTPError, OSError) as error:
-            raise GoneError(f"no connection through {self._connection.server}: {_line(error)}") from error
-        return _checked(answer.status, body, answer.headers)
+            raise GoneError(
+                f"no connection through {self._connection.server}: {cause_of(error) or _line(error)}"
+            ) from error
+        return _checked(answer.status, body, answer.headers, self._connection.sent.values())
 
 
 def direct(url: str, *, headers: Sequence[str] = (), ca: Path | None = None) -> Direct:
@@ -212,12 +216,18 @@ def _bounded(chunks: Any, deadline: Deadline) -> bytearray:
     return body
 
 
-def _checked(status: int, body: bytearray, headers: Mapping[str, str]) -> bytearray:
+def _checked(status: int, body: bytearray, headers: Mapping[str, str], sent: Iterable[str]) -> bytearray:
     if status != 200:
-        raise failure(status, bytes(body), retry_after=headers.get("Retry-After"))
+        raise failure(status, without_secrets(bytes(body), sent), retry_after=headers.get("Retry-After"))
     if "html" in headers.get("Content-Type", ""):
         raise RefusedError("a web page answered, not a Prometheus: a login in front of it, or another path")
     return body
+
+
+def _password(auth: Any) -> tuple[str, ...]:
+    """Return what must not be shown of a URL's user and password."""
+    password = getattr(auth, "password", None)
+    return (password,) if isinstance(password, str) else ()
 
 
 def _redacted(url: str) -> str:

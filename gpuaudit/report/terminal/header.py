@@ -7,6 +7,7 @@ from gpuaudit.report.terminal.canvas import Canvas, percent, plural
 from gpuaudit.report.terminal.wrapping import Piece, text_of, width_of
 
 NAMED = 3  # namespaces of a tenant
+PARTLY = 2  # clusters of which is said what was not read of them
 METRICS = {
     "sm_active": "SM activity",
     "gr_engine_active": "engine activity",
@@ -19,7 +20,9 @@ def header(canvas: Canvas, report: schema.Report) -> None:
     """Draw the header."""
     cluster = report.cluster
     owners = [row for row in report.utilization.by_owner if not row.name.startswith("(")]
-    parts = [plural(cluster.gpu_nodes, "GPU node"), plural(cluster.gpus, "GPU")]
+    parts = ["GPU nodes not known"]
+    if cluster.gpu_nodes is not None and cluster.gpus is not None:
+        parts = [plural(cluster.gpu_nodes, "GPU node"), plural(cluster.gpus, "GPU")]
     if cluster.mig_devices:
         parts.append(plural(cluster.mig_devices, "MIG device"))
     if owners:
@@ -33,6 +36,9 @@ def header(canvas: Canvas, report: schema.Report) -> None:
         canvas.line(*head)
         canvas.line(fleet)
     canvas.parts([], [_seen(report), *_blind(report), _prices(report.bill)])
+    for source in [source for source in report.coverage.sources if _is_partly(source)][:PARTLY]:
+        told = source.detail.partition("; ")[2] or source.detail  # after the way there
+        canvas.line((f"{source.name} read in part: {told}", "yellow"))
 
 
 def _window(window: schema.WindowPart) -> str:
@@ -67,6 +73,12 @@ def _blind(report: schema.Report) -> list[str]:
     if any(cluster.nodes is None and not cluster.read_namespaces for cluster in report.clusters):
         blind.append("no node list, so no bill")
     return blind
+
+
+def _is_partly(source: schema.SourcePart) -> bool:
+    """Whether a cluster was read in part; a tenant's view is one by its nature, and said already."""
+    tenant = " only: no bill" in source.detail
+    return not tenant and source.status == "partial" and source.name.split(" ")[0] == "kubernetes"
 
 
 def _tenant(cluster: schema.ClusterPart, *, named: bool) -> str:

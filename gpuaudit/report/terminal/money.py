@@ -51,18 +51,18 @@ def _bill(report: schema.Report) -> Block:
     if report.cluster.nodes is None:
         notes = ["others' pods were not read" if report.cluster.read_namespaces else "the node list was not read"]
     elif bill.monthly is None:
-        notes = [f"none of {plural(report.cluster.gpu_nodes, 'GPU node')} has a price"]
+        notes = [f"none of {plural(report.cluster.gpu_nodes or 0, 'GPU node')} has a price"]
     return "BILL", _monthly(bill.monthly), [*notes, "GPU node hours, nothing else"]
 
 
 def _removable(report: schema.Report) -> Block:
     plan = report.plan
     booked = plan.savings_monthly.booked
-    fewer = plan.before.nodes - plan.after.nodes
+    fewer = (plan.before.nodes or 0.0) - (plan.after.nodes or 0.0)
+    if booked is None and report.pods_missing:
+        return NOW, "unknown", ["not all pods were read: no node was judged"]
     if booked is None:
         return NOW, "unknown", ["without a bill nothing can be booked"]
-    if not booked and report.pods_missing:
-        return NOW, "unknown", ["not all pods were read: no node was judged"]
     if not booked:
         return NOW, _monthly(0.0), ["no node was found that can go"]
     checked = "not backtested" if plan.backtest is None else "backtested"
@@ -84,7 +84,7 @@ def _later(report: schema.Report) -> Block:
 def _freed(report: schema.Report) -> str:
     """Return what the plan frees without a bill growing less."""
     gpus = report.plan.capacity_gpus
-    if not gpus and (report.cluster.nodes is None or report.pods_missing):
+    if gpus is None:
         return "unknown"
     return f"{plural(round(gpus, 2), 'GPU')}, $0"
 

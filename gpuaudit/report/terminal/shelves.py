@@ -74,7 +74,9 @@ def _sum(canvas: Canvas, report: schema.Report) -> None:
 
 
 def _nothing(canvas: Canvas, report: schema.Report) -> None:
-    if report.cluster.gpus == 0 and report.cluster.nodes is None:
+    if report.pods_missing:
+        canvas.line(("NOTHING JUDGED", "bold"), " that needs the pods: not all of them were read")
+    elif report.cluster.gpus is None:
         canvas.line(("NO GPUS", "bold"), " were seen; no list of nodes was read, so whether there are any is not known")
     elif report.cluster.gpus == 0:
         canvas.line(("NO GPUS", "bold"), " were found, so there is nothing to audit here")
