@@ -225,7 +225,7 @@ def test_no_pods_read_means_unknown_demand() -> None:
 
 def test_an_empty_snapshot_has_a_report() -> None:
     result = report(Snapshot(taken_at=NOW, window=WINDOW))
-    assert result.cluster.gpus == 0
+    assert result.cluster.gpus is None
     assert result.bill.monthly is None
     assert result.utilization.buckets.unknown is None
 
