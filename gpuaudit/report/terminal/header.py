@@ -1,5 +1,6 @@
 """First two lines: which cluster and window, how much was seen, what is blind, whose prices."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from gpuaudit import schema
@@ -7,7 +8,7 @@ from gpuaudit.report.terminal.canvas import Canvas, percent, plural
 from gpuaudit.report.terminal.wrapping import Piece, text_of, width_of
 
 NAMED = 3  # namespaces of a tenant
-PARTLY = 2  # clusters of which is said what was not read of them
+UNREAD = 2  # sources of which is said why they were not read, or not whole
 METRICS = {
     "sm_active": "SM activity",
     "gr_engine_active": "engine activity",
@@ -36,9 +37,8 @@ def header(canvas: Canvas, report: schema.Report) -> None:
         canvas.line(*head)
         canvas.line(fleet)
     canvas.parts([], [_seen(report), *_blind(report), _prices(report.bill)])
-    for source in [source for source in report.coverage.sources if _is_partly(source)][:PARTLY]:
-        told = source.detail.partition("; ")[2] or source.detail  # after the way there
-        canvas.line((f"{source.name} read in part: {told}", "yellow"))
+    for line in _unread(report.coverage.sources)[:UNREAD]:
+        canvas.line((line, "yellow"))
 
 
 def _window(window: schema.WindowPart) -> str:
@@ -73,6 +73,20 @@ def _blind(report: schema.Report) -> list[str]:
     if any(cluster.nodes is None and not cluster.read_namespaces for cluster in report.clusters):
         blind.append("no node list, so no bill")
     return blind
+
+
+def _unread(sources: Sequence[schema.SourcePart]) -> list[str]:
+    """Return why clusters were read in part, then why sources failed, one of each name; the way there is left out."""
+    failed = {
+        source.name: f"{source.name} failed: {_reason(source)}" for source in sources if source.status == "failed"
+    }
+    return [f"{source.name} read in part: {_reason(source)}" for source in sources if _is_partly(source)] + [
+        *failed.values()
+    ]
+
+
+def _reason(source: schema.SourcePart) -> str:
+    return source.detail.partition("; ")[2] or source.detail
 
 
 def _is_partly(source: schema.SourcePart) -> bool:
