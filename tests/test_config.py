@@ -136,7 +136,7 @@ def test_paths_of_a_file_lie_beside_it(tmp_path: Path) -> None:
         ("[calendar]\npeaks = [{name = 'x', start = 2026-02-02, end = 2026-01-01}]", "before it starts", "swap"),
         ('timezone = "Mars/Olympus"', "Mars/Olympus", "Europe/Berlin"),
         ('window = "7 days"', "7 days", "14d"),
-        ('window = "0s"', "0s", "one second"),
+        ('window = "0s"', "0s", "ten years"),
         ('now = "yesterday"', "yesterday", "2026-11-23"),
         ("min_coverage = 1.5", "min_coverage", "schema config"),
         ('top = "3"', "top", "schema config"),

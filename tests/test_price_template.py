@@ -46,3 +46,14 @@ def test_filled_in_it_is_read(tmp_path: Path) -> None:
     (price,) = load_prices(path).instance
     assert price.instance_type == "p5.48xlarge"
     assert price.usd_per_hour > 0
+
+
+def test_terminal_codes_of_a_cluster_come_into_no_comment(tmp_path: Path) -> None:
+    hostile = "us-east-1\x1b[31m\x9b2J\u202e"
+    shot = Snapshot(taken_at=NOW, window=WINDOW, nodes=(node("a", region=hostile), node("b", instance_type=hostile)))
+    text = template(shot)
+    assert text.isascii()
+    assert "\x1b" not in text
+    path = tmp_path / "prices.toml"
+    path.write_text(text)
+    assert load_prices(path).instance == ()

@@ -18,5 +18,5 @@ def parse_duration(text: str) -> timedelta:
         raise UserError(f"{text[:40]!r} is not a duration", hint="write it as 90s, 10m, 1h, 14d or 2w")
     seconds = sum(float(number) * _SECONDS[unit] for number, unit in _PARTS.findall(text))
     if not 0 < seconds <= _LONGEST.total_seconds():
-        raise UserError(f"{text!r} is out of bounds", hint="a duration lies between one second and ten years")
+        raise UserError(f"{text!r} is out of bounds", hint="a duration is longer than nothing and at most ten years")
     return timedelta(seconds=seconds)

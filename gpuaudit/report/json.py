@@ -1,5 +1,6 @@
 """The report as JSON, `gpuaudit.report/v1`: the contract's key order, times in UTC with Z, one form for one report."""
 
+import re
 from datetime import UTC, datetime
 from typing import Any
 
@@ -7,6 +8,9 @@ import msgspec
 
 from gpuaudit import schema
 from gpuaudit.errors import UserError
+
+# DEL and the C1 controls; marks of direction and of no width; separators of lines. JSON has them in strings alone.
+_UNSAFE = re.compile("[\x7f-\x9f\xad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
 
 
 def render(report: schema.Report) -> str:
@@ -16,9 +20,13 @@ def render(report: schema.Report) -> str:
 
 
 def encode(value: Any) -> str:
-    """Return any printed data of the product as JSON: indented, times RFC 3339 UTC, no NaN."""
+    """Return any printed data of the product as JSON: indented, times RFC 3339 UTC, no NaN.
+
+    It may be printed to a terminal: what moves its cursor, hides or reverses text is written as escapes.
+    """
     plain = msgspec.to_builtins(value, builtin_types=(datetime,))
-    return msgspec.json.format(msgspec.json.encode(_utc(plain)), indent=2).decode() + "\n"
+    text = msgspec.json.format(msgspec.json.encode(_utc(plain)), indent=2).decode()
+    return _UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", text) + "\n"
 
 
 def decode(content: bytes, name: str) -> schema.Report:
