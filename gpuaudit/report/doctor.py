@@ -42,7 +42,7 @@ def text(found: Mapping[str, Any]) -> str:
     for cluster in found["clusters"]:
         lines += [*_cluster(cluster), ""]
     for server in found["prometheus"]:
-        lines += [*_server(server), ""]
+        lines += [*_server(server, fleet=len(found["clusters"]) > 1), ""]
     if not found["prometheus"]:
         if all(cluster["status"] == "failed" for cluster in found["clusters"]):
             return _joined(lines[:-1])  # every rule lacks everything
@@ -94,10 +94,11 @@ def _cluster(cluster: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def _server(server: Mapping[str, Any]) -> list[str]:
+def _server(server: Mapping[str, Any], *, fleet: bool) -> list[str]:
     """Return who answers, what it has, and what an audit would ask."""
     place = f" at {printable(server['server'])}" if server["server"] else ""
-    lines = [f"PROMETHEUS  {printable(server['name'])}{place}"]
+    whose = f" · of {printable(server['cluster'])}" if fleet and server["cluster"] else ""
+    lines = [f"PROMETHEUS  {printable(server['name'])}{place}{whose}"]
     if server["detail"]:
         lines += _folded(printable(server["detail"]))
     if not server["devices"]:

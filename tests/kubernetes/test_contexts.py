@@ -103,3 +103,17 @@ def test_an_unknown_context_lists_the_known(api: Replay) -> None:
     with pytest.raises(UserError) as caught:
         collect_live(Config(kubeconfig=api.kubeconfig("auditor", "limited"), context=("prod",)))
     assert caught.value.hint == "it has: auditor, limited"
+
+
+def test_doctor_says_whose_prometheus_it_is(api: Replay) -> None:
+    with replay_server(api.folder / "two") as other:
+        config = json.loads(api.kubeconfig("auditor").read_text())
+        config["clusters"].append({"name": "second", "cluster": {"server": other.url}})
+        config["contexts"].append({"name": "b", "context": {"cluster": "second", "user": "auditor"}})
+        path = api.folder / "two.json"
+        path.write_text(json.dumps(config))
+        seen = run("doctor", "--context", "auditor", "--context", "b", KUBECONFIG=str(path))
+        alone = run("doctor", "--context", "auditor", KUBECONFIG=str(path))
+    assert "· of lab\n" in seen.stdout
+    assert "· of second\n" in seen.stdout
+    assert "· of lab" not in alone.stdout
