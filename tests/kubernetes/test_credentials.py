@@ -370,3 +370,12 @@ def test_a_certificate_authority_that_is_none_is_named(api: Replay) -> None:
     with pytest.raises(UserError) as caught:
         collect_live(Config(kubeconfig=path))
     assert caught.value.hint == "its cluster's certificate-authority is no file: no/such.pem"
+
+
+@pytest.mark.parametrize("text", ["a: [", "", "just words"])
+def test_which_of_several_kubeconfigs_is_broken_is_said(api: Replay, text: str) -> None:
+    broken = api.folder / "broken.yaml"
+    broken.write_text(text)
+    seen = run("scan", KUBECONFIG=f"{api.kubeconfig('auditor')}:{broken}")
+    assert seen.returncode == 2
+    assert f"error: the kubeconfig {broken} cannot be used" in seen.stderr

@@ -87,8 +87,28 @@ def _known_contexts(kubeconfig: Path | None, *, named: bool) -> tuple[list[dict[
         if names := [str(row.get("name")) for row in _rows(kubeconfig, "context")]:
             message = "the kubeconfig names no current context that it has"
             raise UserError(message, hint=f"name one with --context: {near_hint('', names)}") from error
-        raise UserError(f"the kubeconfig cannot be used: {told}", hint="check it with: kubectl config view") from error
+        broken = _broken_file() if kubeconfig is None else ""
+        raise UserError(
+            f"the kubeconfig{broken} cannot be used: {told}", hint="check it with: kubectl config view"
+        ) from error
     return [row for row in found if isinstance(row.get("context"), dict)], current
+
+
+def _broken_file() -> str:
+    """Return which of several files of KUBECONFIG is no kubeconfig; "" where there is one, or all are."""
+    import yaml
+    from kubernetes.config import kube_config
+
+    paths = str(kube_config.KUBE_CONFIG_DEFAULT_LOCATION).split(kube_config.ENV_KUBECONFIG_PATH_SEPARATOR)
+    files = [path for path in (Path(one).expanduser() for one in paths if one) if path.is_file()]
+    for path in files if len(files) > 1 else ():
+        try:
+            if isinstance(yaml.safe_load(path.read_bytes()), dict):
+                continue
+        except (OSError, ValueError, yaml.YAMLError):
+            pass
+        return f" {path}"
+    return ""
 
 
 def _rows_of_contexts(kubeconfig: Path | None) -> list[dict[str, Any]]:
