@@ -296,3 +296,34 @@ def test_what_is_no_such_file_is_not_kept(text: str) -> None:
 def test_a_scheduler_file_without_profiles_has_the_default_one() -> None:
     found = settings(config="kind: KubeSchedulerConfiguration\napiVersion: kubescheduler.config.k8s.io/v1\n")
     assert json.loads(found["scheduler.default-scheduler"]) == {"scoring": None, "resources": [], "gang": False}
+
+
+def test_a_refusal_is_counted_by_the_controller_nearest_to_it() -> None:
+    """KServe: the service says one pod at least, its Deployment wants five."""
+    service = thing("InferenceService", "llm", "serving.kserve.io/v1beta1", spec={"predictor": {"minReplicas": 1}})
+    deployment, replica_set = server(5)
+    deployment["metadata"]["ownerReferences"] = [owned_by(service)]
+    there = pod("a-1-0", requests=GPU, meta={"ownerReferences": [owned_by(replica_set)]})
+    (found,) = inventory(node(gpu=8), service, deployment, replica_set, there, refusal("ReplicaSet", "a-1")).waiting
+    assert (found.workload, found.count, found.pods) == ("c/InferenceService/team/llm", 16.0, 4)
+
+
+@pytest.mark.parametrize("amount", ["-5", "9E", "0", "1e400"])
+def test_a_refusal_of_what_no_pod_asks_for_tells_nothing(amount: str) -> None:
+    deployment, replica_set = server(2)
+    told = refusal("ReplicaSet", "a-1")
+    told["message"] = str(told["message"]).replace(
+        "requested: requests.nvidia.com/gpu=4", f"requested: requests.nvidia.com/gpu={amount}"
+    )
+    assert inventory(deployment, replica_set, told).waiting == ()
+
+
+@pytest.mark.parametrize(
+    ("kind", "version", "reason"),
+    [("PyTorchJob", "kubeflow.org/v1", "FailedCreatePod"), ("RayCluster", "ray.io/v1", "FailedToCreateWorkerPod")],
+)
+def test_refusals_are_told_in_other_words_too(kind: str, version: str, reason: str) -> None:
+    owner = thing(kind, "train", version, spec={})
+    told = refusal(kind, "train") | {"reason": reason}
+    (found,) = inventory(owner, told).waiting
+    assert (found.workload, found.count) == (f"c/{kind}/team/train", 4.0)

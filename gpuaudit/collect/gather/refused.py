@@ -6,9 +6,11 @@ from gpuaudit.cluster.platform import Event
 from gpuaudit.cluster.snapshot import workload_id
 from gpuaudit.cluster.workloads import Pod
 from gpuaudit.collect.gather.state import Gathered, KeptWorkload
+from gpuaudit.collect.kubernetes_types import OwnerReference
 from gpuaudit.collect.objects.holdings import is_gpu_resource
 from gpuaudit.collect.objects.quantities import quantity
 from gpuaudit.collect.objects.waiting import Queued, together
+from gpuaudit.knowledge.objects import objects, shown_kind
 from gpuaudit.knowledge.scheduling import refused_by_quota, scheduling
 
 
@@ -41,9 +43,8 @@ class _Known:
         self._listed = {kept.record.id: kept for kept in state.kept.all_values("work ", KeptWorkload)}
         self._pods: dict[str, list[Pod]] = {}
         for pod in pods:
-            owner = state.pods[(pod.namespace, pod.name)].start.owner
-            above = self._id(owner.kind, pod.namespace, owner.name) if owner else pod.workload
-            for whose in {above, pod.workload}:
+            start = state.pods[(pod.namespace, pod.name)].start
+            for whose in {*self._above(state.owners.above(start), pod.namespace), pod.workload}:
                 self._pods.setdefault(whose, []).append(pod)
 
     def lacking(self, event: Event) -> tuple[str, Queued] | None:
@@ -55,7 +56,9 @@ class _Known:
             return None
         workload = root.id(self._state.cluster)
         own = self._id(event.kind, event.namespace, event.name)
-        whose = own if own in self._listed else workload  # a ReplicaSet is not listed as work: its Deployment tells
+        owners = self._state.owners.above_named(event.kind, event.namespace, event.name)
+        above = [own, *self._above(owners, event.namespace)]
+        whose = next((one for one in above if one in self._listed), workload)  # of a ReplicaSet: its Deployment
         missing = _missing(event, self._listed.get(whose), self._pods.get(whose, ()))
         if missing <= 0:
             return None  # it was let in since, or wants none any more
@@ -69,6 +72,14 @@ class _Known:
             queue=None,
             pods=missing,
         )
+
+    def _above(self, owners: Iterable[OwnerReference], namespace: str) -> Iterator[str]:
+        """Yield the ids of owners, as a listed one has it and as an event names it."""
+        for owner in owners:
+            shown = shown_kind(owner.api_version.rpartition("/")[0], owner.kind)
+            yield from dict.fromkeys(
+                (self._id(shown, namespace, owner.name), self._id(owner.kind, namespace, owner.name))
+            )
 
     def _id(self, kind: str, namespace: str, name: str) -> str:
         return workload_id(cluster=self._state.cluster, kind=kind, namespace=namespace, name=name)
@@ -89,5 +100,5 @@ def _gpus(text: str) -> Iterator[tuple[str, float]]:
         name, _, amount = part.strip().partition("=")
         resource = name.removeprefix(scheduling().quota.requests_prefix)
         value = quantity(amount)
-        if value and is_gpu_resource(resource):
+        if value and 0 < value <= objects().cards.max_per_node and is_gpu_resource(resource):
             yield resource, value

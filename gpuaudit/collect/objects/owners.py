@@ -102,14 +102,13 @@ class Owners:
 
         Where two groups have a kind and a name in common, it is the one without a longer name of its own: Kubernetes'.
         """
-        if self._names is None:
-            self._names = {}
-            for uid, link in self._links.items():
-                key = (link.kind, link.namespace, link.name)
-                if key not in self._names or shown_kind(link.group, link.kind) == link.kind:
-                    self._names[key] = uid
-        found = self._names.get((kind, namespace, name))
+        found = self._uid_named(kind, namespace, name)
         return self._climb(self._links[found], found, None) if found else None
+
+    def above_named(self, kind: str, namespace: str, name: str) -> Iterator[OwnerReference]:
+        """Yield the owners above an object that an event names, the nearest first; none where it was not listed."""
+        found = self._uid_named(kind, namespace, name)
+        return (owner for owner, _ in self._chain(self._links[found])) if found else iter(())
 
     def owned(self, uid: str) -> bool:
         """Whether a remembered object has an owner that is work: then it is no root."""
@@ -144,6 +143,15 @@ class Owners:
             if known is None:
                 return
             here = known
+
+    def _uid_named(self, kind: str, namespace: str, name: str) -> str | None:
+        if self._names is None:
+            self._names = {}
+            for uid, link in self._links.items():
+                key = (link.kind, link.namespace, link.name)
+                if key not in self._names or shown_kind(link.group, link.kind) == link.kind:
+                    self._names[key] = uid
+        return self._names.get((kind, namespace, name))
 
     def _driver(self, here: Link, above: OwnerReference) -> Link | None:
         """Return the pod above an object, where it holds no GPU itself: owners are of the same namespace."""
