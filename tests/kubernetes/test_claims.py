@@ -156,3 +156,31 @@ def test_of_alternatives_that_differ_it_is_unknown_which_is_held() -> None:
         thing("ResourceClaim", "c", "resource.k8s.io/v1", spec=spec, status={}), uses("c", node_name=None)
     )
     assert [w.gpus for w in waits.waiting] == [None]
+
+
+def test_a_claim_that_a_pod_names_twice_is_one() -> None:
+    (found,) = the_pod(
+        node(), resource_slice([device(0)]), claim("c", "p1", devices=("gpu-0",)), uses("c", "c")
+    ).holdings
+    assert found.gpus == 1.0
+
+
+def test_a_claim_reserved_for_a_group_of_pods_counts_once() -> None:
+    shared = claim("c", devices=("gpu-0",))
+    shared["status"]["reservedFor"] = [
+        {"apiGroup": "scheduling.k8s.io", "resource": "podgroups", "name": "g", "uid": "u"}
+    ]
+    pods = [uses("c", name=f"p{i}") for i in range(4)]
+    assert [item.gpus for item in inventory(node(), resource_slice([device(0)]), shared, *pods).pods] == [0.25] * 4
+
+
+def test_a_template_of_which_no_claim_was_needed_asks_for_none() -> None:
+    template = thing(
+        "ResourceClaimTemplate",
+        "t",
+        "resource.k8s.io/v1",
+        spec={"spec": {"devices": {"requests": [{"name": "r", "exactly": {"deviceClassName": "gpu.nvidia.com"}}]}}},
+    )
+    item = pod(spec={"resourceClaims": [{"name": "gpu", "resourceClaimTemplateName": "t"}]})
+    item["status"]["resourceClaimStatuses"] = [{"name": "gpu"}]
+    assert inventory(node(), template, item).pods == ()

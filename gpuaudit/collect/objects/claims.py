@@ -61,7 +61,9 @@ def claim_facts(
 
     `shares` gives the physical share of MIG devices by device key.
     """
-    sharers = max(1, len(claim.status.reserved_for or ()))
+    reserved = claim.status.reserved_for or ()
+    groups = any(one.resource not in ("", "pods") for one in reserved)  # of pods: which ones they are, pods tell
+    sharers = max(1, users if groups else len(reserved))
     if claim.status.allocation is None:
         sharers = max(1, users)
         asked = [replace(piece, count=piece.count / sharers) for piece in asked_pieces(claim.spec)]

@@ -104,12 +104,12 @@ def claim_names(pod: Pod) -> ClaimNames:
         name = reference.resource_claim_name or made.get(reference.name)
         if name:
             claims.append(name)
-        elif reference.resource_claim_template_name:
+        elif reference.resource_claim_template_name and reference.name not in made:  # there without a name: none needed
             templates.append(reference.resource_claim_template_name)
     extended = pod.status.extended_resource_claim_status
     if extended and extended.resource_claim_name:
         claims.append(extended.resource_claim_name)
-    return ClaimNames(tuple(claims), tuple(templates))
+    return ClaimNames(tuple(dict.fromkeys(claims)), tuple(templates))
 
 
 def kept_environment(variables: Iterable[EnvVar]) -> dict[str, str]:
