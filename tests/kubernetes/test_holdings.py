@@ -234,3 +234,16 @@ def test_devices_that_are_asked_for_are_held_whatever_an_annotation_says(annotat
     """KAI refuses such a pod: one that is there was placed by another scheduler."""
     found = the_holding(node(labels=GFD_A100, gpu=8), pod(requests={"gpu": "8"}, meta={"annotations": annotations}))
     assert (found.kind, found.gpus) == ("whole", 8.0)
+
+
+def test_hami_memory_is_of_each_virtual_gpu() -> None:
+    """As HAMi's scheduler takes it, and writes it down once it has placed the pod."""
+    half = {"gpu": "2", "nvidia.com/gpumem": "16384"}
+    found = the_holding(node(annotations=HAMI, gpu=20), pod(requests=half))
+    assert (found.count, found.gpus, found.memory_mib) == (2.0, 1.0, 32768.0)
+    percent = {"gpu": "2", "nvidia.com/gpumem-percentage": "50"}
+    assert the_holding(node(annotations=HAMI, gpu=20), pod(requests=percent)).gpus == 1.0
+    two = pod(requests={"gpu": "1", "nvidia.com/gpumem": "16384"})
+    two["spec"]["containers"].append(two["spec"]["containers"][0] | {"name": "second"})
+    found = the_holding(node(annotations=HAMI, gpu=20), two)
+    assert (found.count, found.gpus, found.memory_mib) == (2.0, 1.0, 32768.0)

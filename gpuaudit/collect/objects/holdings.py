@@ -8,6 +8,7 @@ from gpuaudit.cluster.nodes import Node
 from gpuaudit.cluster.workloads import Holding, HoldingKind, Pod
 from gpuaudit.collect.objects.cards import slice_profile
 from gpuaudit.collect.objects.claims import ClaimFacts, Piece
+from gpuaudit.collect.objects.hami import by_hami, hami_holding
 from gpuaudit.collect.objects.quantities import quantity
 from gpuaudit.knowledge import gpus, kubernetes, mig
 from gpuaudit.knowledge.mig import MigGpu
@@ -57,7 +58,7 @@ def holdings(pod: Pod, node: Node | None, around: Surroundings) -> tuple[Holding
     for name, count in sorted(pod.requests.items()):
         if count and is_gpu_resource(name) and not (claimed and _is_by_claim(pod, name, node, around)):
             plain.append(
-                _hami(pod, node, name, count) if _by_hami(pod, node, name) else _device(node, name, count, around)
+                hami_holding(pod, node, name, count) if by_hami(pod, node, name) else _device(node, name, count, around)
             )
     return (*plain, *claimed)
 
@@ -155,61 +156,6 @@ def _grid(node: Node | None) -> MigGpu | None:
     model = next((card.model for card in node.cards if card.model), None) if node else None
     known = gpus.by_key(model) if model else None
     return mig.for_model(known) if known else None
-
-
-def _by_hami(pod: Pod, node: Node | None, name: str) -> bool:
-    keys = kubernetes.resources()
-    if name != keys.gpu:
-        return False
-    marks = (keys.hami_memory_mib, keys.hami_memory_percent, keys.hami_cores_percent)
-    return bool(node and node.sharing and node.sharing.strategy == "hami") or any(
-        mark in pod.requests for mark in marks
-    )
-
-
-def _hami(pod: Pod, node: Node | None, name: str, count: float) -> Holding:
-    """Return a HAMi holding: by the devices that its scheduler wrote down, else by what was asked per virtual GPU.
-
-    The part of a card is the larger one of memory and cores. Who asks for neither gets a card's whole memory.
-    """
-    card = next((item.memory_mib for item in node.cards if item.memory_mib), None) if node else None
-    written = _allocated(pod)
-    if written:
-        memory = sum(item[1] for item in written)
-        parts = [max(item[1] / card if card else 0.0, item[2] / 100) for item in written]
-        known = card is not None or all(item[2] for item in written)
-        return Holding(
-            kind="hami",
-            resource=name,
-            count=count,
-            gpus=sum(min(1.0, part) for part in parts) if known else None,
-            memory_mib=memory,
-            devices=tuple(item[0] for item in written),
-        )
-    keys = kubernetes.resources()
-    percent = pod.requests.get(keys.hami_memory_percent)
-    mib = pod.requests.get(keys.hami_memory_mib)
-    cores = pod.requests.get(keys.hami_cores_percent, 0.0) / count / 100
-    if mib is None and percent is None:
-        share: float | None = 1.0
-    elif percent is not None and mib is None:
-        share = max(percent / count / 100, cores)
-    else:
-        share = max((mib or 0.0) / count / card, cores) if card else None
-    return Holding(
-        kind="hami",
-        resource=name,
-        count=count,
-        gpus=None if share is None else count * min(1.0, share),
-        memory_mib=mib if mib is not None else None,
-    )
-
-
-def _allocated(pod: Pod) -> list[tuple[str, float, float]]:
-    """Return (UUID, MiB, percent of cores) of each device in HAMi's annotation."""
-    text = pod.annotations.get(kubernetes.hami().pod_allocated, "")
-    rows = (device.split(",") for container in text.split(";") for device in container.split(":"))
-    return [(row[0], quantity(row[2]) or 0.0, quantity(row[3]) or 0.0) for row in rows if len(row) == 4 and row[0]]
 
 
 def _fraction(pod: Pod, node: Node | None, around: Surroundings) -> Holding | None:
