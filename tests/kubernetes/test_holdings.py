@@ -247,3 +247,9 @@ def test_hami_memory_is_of_each_virtual_gpu() -> None:
     two["spec"]["containers"].append(two["spec"]["containers"][0] | {"name": "second"})
     found = the_holding(node(annotations=HAMI, gpu=20), two)
     assert (found.count, found.gpus, found.memory_mib) == (2.0, 1.0, 32768.0)
+
+
+def test_devices_of_hami_with_less_than_nothing_hold_nothing() -> None:
+    told = {"annotations": {"hami.io/vgpu-devices-allocated": "GPU-0,NVIDIA,-32768,-100:GPU-1,NVIDIA,16384,10:;"}}
+    found = the_holding(node(annotations=HAMI, gpu=20), pod(requests={"gpu": "2"}, meta=told))
+    assert (found.gpus, found.memory_mib) == (0.5, 16384.0)

@@ -15,7 +15,7 @@ from gpuaudit.collect.objects.nodes import condition
 from gpuaudit.collect.objects.owners import controller, owner_key, start_of
 from gpuaudit.collect.objects.pods import claim_names, is_ready, pod_record
 from gpuaudit.collect.objects.requests import Amounts, pod_requests
-from gpuaudit.collect.objects.systems import agents_of
+from gpuaudit.collect.objects.systems import agents_of, systems_of_image
 from gpuaudit.knowledge import kubernetes
 from gpuaudit.knowledge.objects import objects
 
@@ -211,7 +211,8 @@ def _take_evidence(state: Gathered, pod: Pod | LightPod) -> None:
     own = tuple([container.image or "" for container in spec.containers or ()])
     ready = is_ready(pod.status)
     images = (*own, *[container.image or "" for container in spec.init_containers]) if spec.init_containers else own
-    state.evidence[PodEvidence(images, spec.scheduler_name, namespace, ready)] = None
+    known = tuple([image for image in images if systems_of_image(image)])  # others may be as many as the pods
+    state.evidence[PodEvidence(known, spec.scheduler_name, namespace, ready)] = None
     agents = agents_of(own)
     if agents and spec.node_name and _matters(state, spec.node_name):
         here = state.agents.setdefault((spec.node_name, namespace), {})

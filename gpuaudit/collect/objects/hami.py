@@ -83,4 +83,8 @@ def _allocated(pod: Pod) -> list[tuple[str, float, float]]:
     """Return (UUID, MiB, percent of cores) of each device in HAMi's annotation."""
     text = pod.annotations.get(kubernetes.hami().pod_allocated, "")
     rows = (device.split(",") for container in text.split(";") for device in container.split(":"))
-    return [(row[0], quantity(row[2]) or 0.0, quantity(row[3]) or 0.0) for row in rows if len(row) == 4 and row[0]]
+    return [(row[0], _positive(row[2]), _positive(row[3])) for row in rows if len(row) == 4 and row[0]]
+
+
+def _positive(text: str) -> float:
+    return max(0.0, quantity(text) or 0.0)
