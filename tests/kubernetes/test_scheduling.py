@@ -327,3 +327,20 @@ def test_refusals_are_told_in_other_words_too(kind: str, version: str, reason: s
     told = refusal(kind, "train") | {"reason": reason}
     (found,) = inventory(owner, told).waiting
     assert (found.workload, found.count) == (f"c/{kind}/team/train", 4.0)
+
+
+def test_workers_below_a_leader_pod_do_not_hide_a_leader_that_was_refused() -> None:
+    """LeaderWorkerSet: one StatefulSet makes the leaders, and each leader pod owns the one of its workers."""
+    template = {"spec": {"containers": [{"name": "m", "resources": {"requests": GPU}}]}}
+    whole = thing("LeaderWorkerSet", "llm", "leaderworkerset.x-k8s.io/v1", spec={"replicas": 2})
+    leaders = thing("StatefulSet", "llm", "apps/v1", owner=whole, spec={"replicas": 2, "template": template})
+    leader = pod("llm-0", requests=GPU, meta={"ownerReferences": [owned_by(leaders)], "uid": "u-llm-0"})
+    workers = thing("StatefulSet", "llm-0", "apps/v1", owner=leader, spec={"replicas": 2, "template": template})
+    there = [pod(f"llm-0-{i}", requests=GPU, meta={"ownerReferences": [owned_by(workers)]}) for i in (1, 2)]
+    (found,) = inventory(node(gpu=16), whole, leaders, leader, workers, *there, refusal("StatefulSet", "llm")).waiting
+    assert (found.workload, found.count, found.pods) == ("c/LeaderWorkerSet/team/llm", 4.0, 1)
+
+
+def test_a_suspended_job_of_another_kind_wants_nothing() -> None:
+    job = thing("PyTorchJob", "train", "kubeflow.org/v1", spec={"runPolicy": {"suspend": True}})
+    assert inventory(job, refusal("PyTorchJob", "train") | {"reason": "FailedCreatePod"}).waiting == ()

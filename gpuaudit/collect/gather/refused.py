@@ -1,6 +1,7 @@
 """Pods that a ResourceQuota refused: they do not exist, only events of their controller tell of them."""
 
 from collections.abc import Iterable, Iterator
+from itertools import takewhile
 
 from gpuaudit.cluster.platform import Event
 from gpuaudit.cluster.snapshot import workload_id
@@ -43,8 +44,9 @@ class _Known:
         self._listed = {kept.record.id: kept for kept in state.kept.all_values("work ", KeptWorkload)}
         self._pods: dict[str, list[Pod]] = {}
         for pod in pods:
-            start = state.pods[(pod.namespace, pod.name)].start
-            for whose in {*self._above(state.owners.above(start), pod.namespace), pod.workload}:
+            owners = state.owners.above(state.pods[(pod.namespace, pod.name)].start)
+            made = takewhile(lambda owner: owner.kind != "Pod", owners)  # what a pod owns its own makers did not make
+            for whose in {*self._above(made, pod.namespace), pod.workload}:
                 self._pods.setdefault(whose, []).append(pod)
 
     def lacking(self, event: Event) -> tuple[str, Queued] | None:
@@ -87,10 +89,10 @@ class _Known:
 
 def _missing(event: Event, told: KeptWorkload | None, pods: Iterable[Pod]) -> int:
     """Return how many pods are wanted and not there. Of who does not say: one, unless one was made since."""
+    if told is not None and told.record.suspended:
+        return 0
     if told is None or told.wanted is None:
         return 0 if any(event.last and pod.created and pod.created > event.last for pod in pods) else 1
-    if told.record.suspended:
-        return 0
     return told.wanted - sum(not pod.ended and pod.deleted is None for pod in pods)
 
 
