@@ -145,3 +145,9 @@ def test_a_gang_of_bare_pods_of_which_some_run_counts_those_that_wait() -> None:
     meta = {"annotations": {"scheduling.k8s.io/group-name": "gang"}}
     there = [pod(name, node_name=where, requests=GPU, meta=meta) for name, where in (("a", None), ("z", "n1"))]
     assert [row[:3] for row in waits(group, *there)] == [("c/Pod/team/a", "nvidia.com/gpu", 4.0)]
+
+
+def test_work_that_has_its_quota_and_waits_for_a_check_lacks_no_quota() -> None:
+    job = thing("Job", "train", "batch/v1", spec={"suspend": True})
+    reserved = {"type": "QuotaReserved", "status": "True", "message": "Quota reserved in ClusterQueue cq"}
+    assert [row[3] for row in waits(job, kueue("w", job, reserved))] == ["Suspended"]

@@ -223,6 +223,6 @@ def _texts(tree: object) -> dict[str, str | int | float]:
 
 
 def _kueue_reason(reserved: Condition | None, message: str) -> str:
-    if "quota" in message.casefold():
+    if "quota" in message.casefold() and not (reserved and reserved.status == "True"):  # reserved: a check is awaited
         return "QuotaExhausted"
     return "Inadmissible" if reserved and reserved.status == "False" else "Suspended"
