@@ -82,26 +82,33 @@ def _unread(what: str, fact: str) -> tuple[str, str, str]:
 
 
 def _sizing(snapshot: Snapshot, report: schema.Report) -> tuple[str, str, str]:
-    if not report.cluster.gpus and "nodes" not in snapshot.facts:
+    gpus, nodes = report.cluster.gpus, report.cluster.gpu_nodes
+    if gpus is None or nodes is None or (not gpus and "nodes" not in snapshot.facts):
         return _unread("the GPU nodes", "nodes")
     used, plan = report.utilization, report.plan
     when = "while held" if report.coverage.observed_gpu_hours_ratio else "at the moment of reading"
     known = f"{percent(used.mean)} busy {when}" if used.mean is not None else "how busy they are was not measured"
-    today = f"{counted(report.cluster.gpus or 0, 'GPU')} on {counted(report.cluster.gpu_nodes or 0, 'node')}, {known}"
+    today = f"{counted(gpus, 'GPU')} on {counted(nodes, 'node')}, {known}"
     hours = [used.buckets.idle, used.buckets.unallocated]
     every = [*hours, used.buckets.underused, used.buckets.busy, used.buckets.unknown]
     total = sum(value or 0.0 for value in every)
     if total and None not in hours:
         today += f"; {percent(sum(value or 0.0 for value in hours) / total)} of GPU-hours idle or free"
-    fewer = round((plan.before.nodes or 0.0) - (plan.after.nodes or 0.0), 4)
-    right = f"{counted(fewer, 'node')} fewer" if fewer else "no node that is sure to be spare"
-    right = "not known: not all pods were read" if report.pods_missing and not fewer else right
+    right = _spare(plan)
     sized = open_findings(report, "mig", "utilization", "autoscaling")
     right += f"; {tallied(sized)}" if sized else ""
     later = sum(part.usd_monthly for part in plan.at_renewal)
     enables = [f"{counted(plan.capacity_gpus, 'GPU')} regained"] if plan.capacity_gpus else []
     enables += [f"${later:,.0f} a month at renewal"] if later else []
     return today, right, joined(enables) or "room for what waits"
+
+
+def _spare(plan: schema.PlanPart) -> str:
+    """Return how many nodes are to spare; without all nodes and pods none was judged, which is not none."""
+    if plan.before.nodes is None or plan.after.nodes is None or plan.capacity_gpus is None:
+        return "how many nodes are to spare is not known: not all nodes and pods were read"
+    fewer = round(plan.before.nodes - plan.after.nodes, 4)
+    return f"{counted(fewer, 'node')} fewer" if fewer else "no node that is sure to be spare"
 
 
 def _loading(snapshot: Snapshot, report: schema.Report) -> tuple[str, str, str]:

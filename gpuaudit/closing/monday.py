@@ -35,6 +35,8 @@ def monday(snapshot: Snapshot, report: schema.Report, judged: Collection[str]) -
 
 
 def _measure(_snapshot: Snapshot, report: schema.Report) -> Step:
+    if report.cluster.gpus is None:
+        return None, facts.fact("nodes").how
     if not report.cluster.gpus:
         return None, "no GPUs were found"
     seen = report.coverage.observed_gpu_hours_ratio

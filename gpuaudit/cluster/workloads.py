@@ -1,6 +1,10 @@
 """What runs: pods that hold or ask for GPUs, what they hold, their workloads, and the work that waits."""
 
+from collections import Counter
+from collections.abc import Iterable
 from typing import Literal
+
+import msgspec
 
 from gpuaudit.cluster.record import Instant, Record
 
@@ -152,6 +156,17 @@ class Shape(Record, frozen=True, kw_only=True):
     node_terms: tuple[tuple[Requirement, ...], ...] = ()
     tolerations: tuple[str, ...] = ()
     priority: int | None = None
+
+
+def folded(shapes: Iterable[Shape]) -> tuple[Shape, ...]:
+    """Return equal shapes as one, of all their pods: a workload may have thousands of equal ones."""
+    counts: Counter[str] = Counter()
+    firsts: dict[str, Shape] = {}
+    for one in shapes:
+        key = repr(msgspec.structs.replace(one, pods=0))
+        counts[key] += one.pods
+        firsts.setdefault(key, one)
+    return tuple(msgspec.structs.replace(one, pods=counts[key]) for key, one in firsts.items())
 
 
 class Waiting(Record, frozen=True, kw_only=True):

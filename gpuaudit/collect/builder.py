@@ -102,7 +102,7 @@ class InventoryBuilder:
         """Forget what was taken of a kind, there or everywhere: it comes again, less what is gone meanwhile."""
         self._state.kept.forget(kind, namespace)
         self._state.broken.forget(kind, namespace)
-        recount(self._state, kind)
+        recount(self._state, kind, namespace)
         if kind == POD:
             forget_pods(self._state, namespace)
 

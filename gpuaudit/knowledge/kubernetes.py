@@ -23,7 +23,6 @@ from gpuaudit.knowledge.kubernetes_tables import (
     Purchase,
     PurchaseLabel,
     Queues,
-    QuotaEvents,
     Reservation,
     Resources,
     Spare,
@@ -99,11 +98,6 @@ def queues() -> Queues:
 def spare() -> Spare:
     """Return the marks of capacity held free on purpose."""
     return _file().spare
-
-
-def quota_events() -> QuotaEvents:
-    """Return how events say that a quota refused a pod."""
-    return _file().quota_events
 
 
 def maintenance() -> Maintenance:

@@ -117,14 +117,6 @@ class Resources(Entry, frozen=True):
     notes: tuple[str, ...] = ()
 
 
-class QuotaEvents(Entry, frozen=True):
-    """How events say that a quota refused a pod: their reasons, and a pattern of the message."""
-
-    reasons: tuple[str, ...]
-    message: str
-    sources: tuple[str, ...]
-
-
 class Hami(Entry, frozen=True):
     """Annotations of HAMi and their formats."""
 
@@ -289,7 +281,6 @@ class Kubernetes(Entry, frozen=True):
     queues: Queues
     spare: Spare
     maintenance: Maintenance
-    quota_events: QuotaEvents
     gpu_taints: GpuTaints
     tracking: dict[Literal["helm", "argocd", "flux"], Tracking]
     ownership: Ownership

@@ -149,13 +149,17 @@ def _evidence(finding: schema.FindingPart) -> Iterator[str]:
     yield ""
 
 
+def _nodes(bill: schema.NodeBill) -> str:
+    return "of nodes not all listed" if bill.nodes is None else f"{bill.nodes:,.4g} nodes"
+
+
 def _arithmetic(report: schema.Report, finding: schema.FindingPart) -> Iterator[str]:
     monthly, plan = finding.savings.monthly, report.plan
     yield "Arithmetic"
     if monthly.attributed:
         yield from _pool_lines(report, finding)
-        yield _sum("bill", plan.before.monthly, f"{plan.before.nodes or 0.0:,.4g} nodes on average")
-        yield _sum("bill after the booked plan", plan.after.monthly, f"{plan.after.nodes or 0.0:,.4g} nodes")
+        yield _sum("bill", plan.before.monthly, f"{_nodes(plan.before)} on average")
+        yield _sum("bill after the booked plan", plan.after.monthly, _nodes(plan.after))
         yield _sum(f"booked plan {plan.hash[:8]}", plan.savings_monthly.booked, "the one less the other")
         yield _sum("of it, this finding", monthly.attributed, "attributed: the findings add up to the plan")
     elif finding.ignored is not None:

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 
 from gpuaudit.schema.closing import Answer, Decision, MondayStep, StackRow
-from gpuaudit.schema.coverage import ClusterPart, Coverage, UtilizationPart, WindowPart
+from gpuaudit.schema.coverage import ClusterPart, Coverage, SourcePart, UtilizationPart, WindowPart
 from gpuaudit.schema.findings import ActionPart, FindingPart
 from gpuaudit.schema.money import Bill, PlanPart, Serving, Tier
 from gpuaudit.schema.part import Part
@@ -36,6 +36,17 @@ class Report(Part, frozen=True, kw_only=True):
     @property
     def pods_missing(self) -> bool:
         """Whether some pods of a cluster were not read, by accident: no rule that needs them was judged."""
-        part = any(one.status == "partial" and one.name.split(" ")[0] == "kubernetes" for one in self.coverage.sources)
         unread = any("pods" in row.missing for row in self.coverage.not_evaluated)
-        return part and unread and not any(cluster.read_namespaces for cluster in self.clusters)
+        return unread and bool(self.partly_read) and not any(cluster.read_namespaces for cluster in self.clusters)
+
+    @property
+    def partly_read(self) -> list[SourcePart]:
+        """The clusters that were read in part by accident: a tenant's view is one by its nature."""
+        tenants = {cluster.name for cluster in self.clusters if cluster.read_namespaces}
+        return [
+            source
+            for source in self.coverage.sources
+            if source.status == "partial"
+            if (source.name == "kubernetes" and not tenants) or source.name.startswith("kubernetes of ")
+            if source.name.removeprefix("kubernetes of ") not in tenants
+        ]

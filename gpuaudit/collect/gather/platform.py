@@ -41,7 +41,7 @@ def events(state: Gathered) -> tuple[Event, ...]:
     limit = objects().limits.events
     if len(found) > limit:
         found.sort(key=lambda event: (event.last is not None, event.last), reverse=True)
-        state.dropped_events += len(found) - limit
+        state.left_out[("", "Event"), ""] += len(found) - limit
     return tuple(sorted(found[:limit], key=lambda e: (e.namespace, e.kind, e.name, e.reason, str(e.last), e.message)))
 
 
@@ -73,10 +73,9 @@ def notes(state: Gathered) -> tuple[str, ...]:
         found.append(
             "kinds that are not read: " + ", ".join(f"{n} {k}" for k, n in sorted(state.other_kinds.items())[:20])
         )
-    if state.dropped_events:
-        found.append(f"{state.dropped_events} events beyond the bound were left out")
-    if state.dropped_configs:
-        found.append(f"{state.dropped_configs} ConfigMaps beyond the bound were left out")
+    for name in ("Event", "ConfigMap"):
+        if count := sum(count for ((_, kind), _), count in state.left_out.items() if kind == name):
+            found.append(f"{count} {name}s beyond the bound were left out")
     if state.ended_pods > objects().limits.gpu_pods_ended:
         found.append(
             f"{state.ended_pods - objects().limits.gpu_pods_ended} ended GPU pods beyond the bound were left out"

@@ -162,8 +162,7 @@ class Gathered:
     uids: set[str] = field(default_factory=set)  # of kube-system: more than one is more than one cluster
     newest: datetime | None = None
     broken: Broken = field(default_factory=Broken)
-    dropped_events: int = 0
-    dropped_configs: int = 0
+    left_out: Counter[tuple[Kind, str]] = field(default_factory=Counter)  # beyond bounds, by kind and namespace
     config_chars: int = 0
     evidence: dict[PodEvidence, None] = field(default_factory=dict)  # each once, in the order of the pods
     ended_pods: int = 0

@@ -172,19 +172,17 @@ def _take_config(state: Gathered, _kind: Kind, item: Object) -> None:
         record = config_record(item, cluster=state.cluster)
     chars = _chars(record)
     if state.config_chars + chars > objects().limits.config_total_chars:
-        state.dropped_configs += 1
+        state.left_out[state.kept.taking, item.metadata.namespace] += 1
         return
     state.config_chars += chars
     state.kept.put(CONFIG_MAPS, item.metadata, record)
 
 
-def recount(state: Gathered, kind: Kind) -> None:
-    """Have the bounds of a kind that is listed anew count what is still here."""
-    if kind == ("", "ConfigMap"):
-        state.config_chars = sum(map(_chars, state.kept.values(CONFIG_MAPS, CustomObject)))
-        state.dropped_configs = 0
-    elif kind[1] == "Event":
-        state.dropped_events = 0
+def recount(state: Gathered, kind: Kind, namespace: str | None) -> None:
+    """Have the bounds of a kind that is listed anew, there or everywhere, count what is still here."""
+    for place in [place for place in state.left_out if place[0] == kind and namespace in (None, place[1])]:
+        del state.left_out[place]
+    state.config_chars = sum(map(_chars, state.kept.values(CONFIG_MAPS, CustomObject)))
 
 
 def _chars(record: CustomObject) -> int:
@@ -198,7 +196,7 @@ def _take_event(state: Gathered, _kind: Kind, item: Object) -> None:
     record = event_record(item, cluster=state.cluster)
     strange = state.pods_complete and record.kind == "Pod" and (record.namespace, record.name) not in state.pods
     if strange or state.kept.count("events") >= 2 * objects().limits.events:
-        state.dropped_events += not strange
+        state.left_out[state.kept.taking, record.namespace] += not strange
         return
     state.kept.put("events", item.metadata, record)
 

@@ -1,7 +1,6 @@
 """An API server as a kubeconfig context or a service account reaches it: the official client owns credentials, TLS."""
 
 import logging
-import queue
 import shlex
 import threading
 import time
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from gpuaudit.collect.kubernetes.deadline import Deadline
+from gpuaudit.collect.kubernetes.deadline import Deadline, TimeIsUpError, begun
 from gpuaudit.collect.kubernetes.kubeconfig import (
     DEFAULT_NAMESPACE,
     Context,
@@ -124,23 +123,11 @@ def within(seconds: float, work: Callable[[], Any], *, context: str) -> Any:
 
     It is left alone then: somebody may be about to log in, and it will keep what it was given.
     """
-    answers: queue.SimpleQueue[tuple[Any, BaseException | None]] = queue.SimpleQueue()
-
-    def run() -> None:
-        try:
-            answers.put((work(), None))
-        except BaseException as error:
-            answers.put((None, error))
-
-    threading.Thread(target=run, daemon=True).start()
     try:
-        value, error = answers.get(timeout=max(0.1, seconds))
-    except queue.Empty:
+        return begun(work)(max(0.1, seconds))
+    except TimeIsUpError:
         message = f"context {context!r} gives no credentials: their plugin did not answer in {seconds:.0f} s"
         raise UserError(message, hint=login_hint(context)) from None
-    if error is not None:
-        raise error
-    return value
 
 
 def login_hint(context: str, kubeconfig: Path | None = None) -> str:

@@ -1,10 +1,11 @@
-"""How long collecting may take, and whether somebody asked to stop."""
+"""How long collecting may take, whether somebody asked to stop, and work that is not waited for longer."""
 
 import queue
 import threading
 import time
 from collections.abc import Callable
-from typing import TypeVar
+from functools import partial
+from typing import NoReturn, TypeVar
 
 T = TypeVar("T")
 
@@ -13,6 +14,35 @@ GRACE_SECONDS = 1.0  # for work that looks at the time itself, and can say more
 
 class TimeIsUpError(Exception):
     """Work was not done in time, and is left alone."""
+
+
+def begun(work: Callable[[], T]) -> Callable[[float | None], T]:
+    """Begin work in a thread that ends with the process; return what waits for its result, so many seconds or for ever.
+
+    That returns what `work` returns, or raises what it raises; TimeIsUpError when it is not done by then.
+    """
+    done: queue.SimpleQueue[Callable[[], T]] = queue.SimpleQueue()
+
+    def run() -> None:
+        try:
+            value = work()
+        except BaseException as error:
+            done.put(partial(_raised, error))
+        else:
+            done.put(lambda: value)
+
+    def result(seconds: float | None) -> T:
+        try:
+            return done.get(timeout=seconds)()
+        except queue.Empty:
+            raise TimeIsUpError from None
+
+    threading.Thread(target=run, daemon=True).start()
+    return result
+
+
+def _raised(error: BaseException) -> NoReturn:
+    raise error
 
 
 class Deadline:
@@ -46,22 +76,7 @@ class Deadline:
 
         A socket's own timeout begins anew with each byte: a server that trickles would be listened to for ever.
         """
-        done: queue.SimpleQueue[tuple[T | None, BaseException | None]] = queue.SimpleQueue()
-
-        def run() -> None:
-            try:
-                done.put((work(), None))
-            except BaseException as error:
-                done.put((None, error))
-
-        threading.Thread(target=run, daemon=True).start()
-        try:
-            value, error = done.get(timeout=self.remaining + GRACE_SECONDS)
-        except queue.Empty:
-            raise TimeIsUpError from None
-        if error is not None:
-            raise error
-        return value  # type: ignore[return-value]
+        return begun(work)(self.remaining + GRACE_SECONDS)
 
     def sleep(self, seconds: float) -> None:
         """Wait, but never past the end."""

@@ -141,7 +141,12 @@ def credentials_hint(context: str, kubeconfig: Path | None) -> str:
         return problem
     user: dict[str, Any] = next((row["user"] for row in _rows(kubeconfig, "user") if row.get("name") == asks), {})
     plugin, provider = user.get("exec"), user.get("auth-provider")
-    if isinstance(plugin, dict) and shutil.which(command := str(plugin.get("command", ""))) is None:
+    command = str(plugin.get("command") or "") if isinstance(plugin, dict) else ""
+    if (
+        isinstance(plugin, dict)
+        and shutil.which(command) is None
+        and (Path(command).is_absolute() or "/" not in command)
+    ):
         told = one_line(plugin.get("installHint") or "")
         return f"install its credential plugin, or put it in PATH: {command}" + (f" ({told})" if told else "")
     if isinstance(provider, dict):
@@ -159,7 +164,8 @@ def _authority_problem(cluster: Mapping[str, Any], kubeconfig: Path | None) -> s
         except ValueError:
             text = b""
         return "" if b"BEGIN" in text else "its cluster's certificate-authority-data is no certificate in base64"
-    if path and not ((kubeconfig.parent if kubeconfig else Path()) / str(path)).is_file():
+    file = Path(str(path)) if kubeconfig is None else kubeconfig.parent / str(path)
+    if path and file.is_absolute() and not file.is_file():  # where a relative one leads, the client knows
         return f"its cluster's certificate-authority is no file: {one_line(path)}"
     return ""
 

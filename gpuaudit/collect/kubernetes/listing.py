@@ -1,11 +1,10 @@
 """List one kind page by page, and say how that went: rights, time, versions that expired under way."""
 
-import queue
 import re
-import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import partial
 from typing import NamedTuple
 from urllib.parse import quote
 
@@ -21,6 +20,7 @@ from gpuaudit.collect.kubernetes.answers import (
     UnauthorizedError,
     UnreachableError,
 )
+from gpuaudit.collect.kubernetes.deadline import begun
 from gpuaudit.collect.kubernetes.discovery import Served
 from gpuaudit.collect.kubernetes.fetch import Fetcher
 
@@ -219,31 +219,11 @@ class _Bodies:
         token = _TOKEN.match(body[:_HEAD_BYTES])  # where API servers write it; else its page is not asked for ahead
         if token:
             following = query | {"continue": token[1].decode("ascii")}
-            self._ahead = (following, _meanwhile(lambda: self._fetch(following)))
+            self._ahead = (following, partial(begun(lambda: self._fetch(following)), None))
         return body
 
     def _fetch(self, query: dict[str, str]) -> bytearray:
         return self._fetcher.get(self._path, query, accept=self._accept)
-
-
-def _meanwhile(work: Callable[[], bytearray]) -> Callable[[], bytearray]:
-    """Begin the work in a thread that ends with the process, and return what waits for its result."""
-    done: queue.SimpleQueue[bytearray | BaseException] = queue.SimpleQueue()
-
-    def run() -> None:
-        try:
-            done.put(work())
-        except BaseException as error:
-            done.put(error)
-
-    def result() -> bytearray:
-        found = done.get()
-        if isinstance(found, BaseException):
-            raise found
-        return found
-
-    threading.Thread(target=run, daemon=True).start()
-    return result
 
 
 def _page(bodies: _Bodies, query: dict[str, str], served: Served, take: Take) -> PageTaken:

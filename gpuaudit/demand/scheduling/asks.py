@@ -1,6 +1,6 @@
 """GPU work that waits, pod by pod: what each of its pods asks of a node, and what keeps it off the nodes there are."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -8,7 +8,7 @@ import msgspec
 
 from gpuaudit.cluster.nodes import Node
 from gpuaudit.cluster.snapshot import Snapshot
-from gpuaudit.cluster.workloads import Shape, Waiting
+from gpuaudit.cluster.workloads import Shape, Waiting, folded
 from gpuaudit.demand.memory import once
 from gpuaudit.demand.scheduling.placement import Obstacle, obstacle, shape_of
 from gpuaudit.demand.usage.units import is_spare
@@ -56,7 +56,7 @@ def asks(snapshot: Snapshot) -> tuple[Ask, ...]:
             if pod.node is None and not pod.ended and pod.deleted is None
             if any(holding.resource == waiting.resource for holding in pod.holdings)
         ]
-        shapes = waiting.shapes or _folded([shape_of(pod) for pod in pods])
+        shapes = waiting.shapes or folded(shape_of(pod) for pod in pods)
         spare = [is_spare(pod) for pod in pods] or [(one.priority or 0) < 0 for one in waiting.shapes]
         if spare and all(spare):
             continue
@@ -83,12 +83,3 @@ def obstacles(snapshot: Snapshot, ask: Ask) -> Mapping[Obstacle, tuple[Node, ...
 @once
 def _known(_: Snapshot) -> dict[tuple[str, str, str], Mapping[Obstacle, tuple[Node, ...]]]:
     return {}
-
-
-def _folded(shapes: Sequence[Shape]) -> tuple[Shape, ...]:
-    """Return equal shapes as one, with the number of pods."""
-    counts: dict[str, int] = {}
-    for one in shapes:
-        counts[repr(one)] = counts.get(repr(one), 0) + 1
-    firsts = {repr(one): one for one in reversed(shapes)}
-    return tuple(msgspec.structs.replace(firsts[key], pods=number) for key, number in counts.items())

@@ -13,7 +13,7 @@ from gpuaudit.cluster.workloads import Waiting
 from gpuaudit.demand.memory import once
 from gpuaudit.demand.scheduling.quota_places import flavor_nodes, free_units, is_gpu, offered_units
 from gpuaudit.demand.usage.held_units import held_units
-from gpuaudit.knowledge import kubernetes
+from gpuaudit.knowledge.scheduling import refused_by_quota, scheduling
 
 QUOTA_REASONS = ("QuotaExhausted", "Inadmissible")  # of waiting work: no quota, which may be for want of a device too
 
@@ -251,13 +251,13 @@ def _space(owner: str) -> str:
 
 def _refused(snapshot: Snapshot, cluster: str, resource: str, quotas: Container[str]) -> Mapping[str, float]:
     """Return the namespaces whose quota of the resource refused a pod within a day, with the least that one asked."""
-    marks = kubernetes.quota_events()
-    asked = re.compile(rf"{marks.message}[^,]*, requested: [^:]*requests\.{re.escape(resource)}=(\d{{1,6}})")
+    quota = scheduling().quota
+    asked = re.compile(rf"(?:^|,){re.escape(quota.requests_prefix + resource)}=(\d{{1,6}})(?=,|$)")
     found: dict[str, float] = {}
     for event in snapshot.events:
         lately = event.last is not None and snapshot.taken_at - event.last <= timedelta(days=1)
-        if event.cluster == cluster and lately and event.reason in marks.reasons and event.namespace in quotas:
-            said = asked.search(event.message)
-            if said:
+        if event.cluster == cluster and lately and event.reason in quota.refused_reasons and event.namespace in quotas:
+            told = refused_by_quota(event.message)
+            if told and (said := asked.search(told["requested"])):
                 found[event.namespace] = min(float(said[1]), found.get(event.namespace, float(said[1])))
     return found

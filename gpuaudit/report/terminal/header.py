@@ -1,6 +1,5 @@
 """First two lines: which cluster and window, how much was seen, what is blind, whose prices."""
 
-from collections.abc import Sequence
 from datetime import datetime
 
 from gpuaudit import schema
@@ -37,7 +36,7 @@ def header(canvas: Canvas, report: schema.Report) -> None:
         canvas.line(*head)
         canvas.line(fleet)
     canvas.parts([], [_seen(report), *_blind(report), _prices(report.bill)])
-    for line in _unread(report.coverage.sources)[:UNREAD]:
+    for line in _unread(report)[:UNREAD]:
         canvas.line((line, "yellow"))
 
 
@@ -75,24 +74,16 @@ def _blind(report: schema.Report) -> list[str]:
     return blind
 
 
-def _unread(sources: Sequence[schema.SourcePart]) -> list[str]:
-    """Return why clusters were read in part, then why sources failed, one of each name; the way there is left out."""
-    failed = {
-        source.name: f"{source.name} failed: {_reason(source)}" for source in sources if source.status == "failed"
-    }
-    return [f"{source.name} read in part: {_reason(source)}" for source in sources if _is_partly(source)] + [
-        *failed.values()
-    ]
+def _unread(report: schema.Report) -> list[str]:
+    """Return why clusters were read in part, then why sources failed, one of each name."""
+    failed = {source.name: source for source in report.coverage.sources if source.status == "failed"}
+    lines = [f"{source.name} read in part: {_reason(source)}" for source in report.partly_read]
+    return lines + [f"{name} failed: {_reason(source)}" for name, source in failed.items()]
 
 
 def _reason(source: schema.SourcePart) -> str:
+    """Return what went wrong, without the way there that a source begins with."""
     return source.detail.partition("; ")[2] or source.detail
-
-
-def _is_partly(source: schema.SourcePart) -> bool:
-    """Whether a cluster was read in part; a tenant's view is one by its nature, and said already."""
-    tenant = " only: no bill" in source.detail
-    return not tenant and source.status == "partial" and source.name.split(" ")[0] == "kubernetes"
 
 
 def _tenant(cluster: schema.ClusterPart, *, named: bool) -> str:

@@ -51,7 +51,8 @@ def _bill(report: schema.Report) -> Block:
     if report.cluster.nodes is None:
         notes = ["others' pods were not read" if report.cluster.read_namespaces else "the node list was not read"]
     elif bill.monthly is None:
-        notes = [f"none of {plural(report.cluster.gpu_nodes or 0, 'GPU node')} has a price"]
+        count = report.cluster.gpu_nodes
+        notes = ["no GPU node has a price" if count is None else f"none of {plural(count, 'GPU node')} has a price"]
     return "BILL", _monthly(bill.monthly), [*notes, "GPU node hours, nothing else"]
 
 
