@@ -159,6 +159,7 @@ class Event(Record, frozen=True, kw_only=True):
     first: Instant | None = None
     last: Instant | None = None
     component: str = ""
+    api_group: str = ""  # of the object that it is about
 
 
 class CustomObject(Record, frozen=True, kw_only=True):

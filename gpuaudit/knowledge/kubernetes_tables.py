@@ -146,6 +146,7 @@ class Fractions(Entry, frozen=True):
     group_label_prefixes: tuple[str, ...]
     reservation_namespaces: tuple[str, ...]
     reservation_index: str
+    scaling_namespaces: tuple[str, ...]
     mps: str
     schedulers: tuple[str, ...]
     queue_labels: tuple[str, ...]
@@ -160,6 +161,7 @@ class Queues(Entry, frozen=True):
     labels: tuple[str, ...]
     annotations: tuple[str, ...]
     pod_groups: tuple[str, ...]
+    pod_sets: tuple[str, ...]
     scheduling_gates: tuple[str, ...]
     sources: tuple[str, ...]
 

@@ -37,6 +37,18 @@ class Dra(Entry, frozen=True):
     mig_classes: tuple[str, ...]
     other_classes: tuple[str, ...]  # of the same maker, but no GPU
     maker_suffix: str
+    implicit_prefix: str
+    most_devices: int
+    sources: tuple[str, ...]
+
+
+class Endings(Entry, frozen=True):
+    """How custom resources say that their work has ended: conditions, phases, and times at dotted paths."""
+
+    conditions: tuple[str, ...]
+    phase_paths: tuple[str, ...]
+    phases: tuple[str, ...]
+    time_paths: tuple[str, ...]
     sources: tuple[str, ...]
 
 
@@ -132,6 +144,7 @@ class ObjectFacts(Entry, frozen=True):
     cards: Cards
     purchase_unlabelled: tuple[Unlabelled, ...]
     dra: Dra
+    endings: Endings
     annotations: Annotations
     configs: Configs
     owners: Owners

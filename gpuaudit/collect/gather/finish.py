@@ -31,6 +31,7 @@ from gpuaudit.collect.objects.holdings import (
     Surroundings,
     compute_share,
     holdings,
+    offers,
     reservation_group,
     surroundings_of_groups,
 )
@@ -53,7 +54,8 @@ def inventory_of(state: Gathered) -> Inventory:
     settle(state)
     devices = _devices(state)
     nodes = _nodes(state, devices) if state.nodes is None else state.nodes
-    pods, groups = _pods(state, nodes, devices)
+    around = _surroundings(state, nodes, devices)
+    pods, groups = _pods(state, nodes, around)
     records = _with_loads(state, nodes, pods, state.fold.loads())
     _add_evidence(state, records)
     unlisted = not records and ("", "Node") not in state.seen
@@ -63,7 +65,7 @@ def inventory_of(state: Gathered) -> Inventory:
         nodes=tenant_nodes(pods, nodes) if state.tenant or unlisted else records,
         pods=pods,
         workloads=workloads(state, groups),
-        waiting=waiting(state, pods),
+        waiting=waiting(state, pods, around),
         claims=tuple(
             claim_record(c, devices.by_key, cluster=state.cluster) for c in state.kept.values("claims", ResourceClaim)
         ),
@@ -133,10 +135,9 @@ def _nodes(state: Gathered, devices: _Devices) -> dict[str, Node]:
 
 
 def _pods(
-    state: Gathered, nodes: Mapping[str, Node], devices: _Devices
+    state: Gathered, nodes: Mapping[str, Node], around: Surroundings
 ) -> tuple[tuple[Pod, ...], dict[str, list[Pod]]]:
     """Return the pods that hold or ask for a GPU, and by workload id; the others go to the fold."""
-    around = _surroundings(state, nodes, devices)
     found: list[Pod] = []
     for _, kept in sorted(state.pods.items()):
         held = holdings(kept.record, nodes.get(kept.record.node or ""), around)
@@ -157,18 +158,23 @@ def _surroundings(state: Gathered, nodes: Mapping[str, Node], devices: _Devices)
     shares = {
         key: share for key, item in devices.by_key.items() if (share := _share(item, nodes.get(item.node))) is not None
     }
-    users = Counter(
-        (kept.record.namespace, name)
+    uses = [
+        ((kept.record.namespace, name), kept.record.node)
         for kept in state.pods.values()
         if not kept.record.ended
         for name in kept.record.resource_claims
-    )
+    ]
+    users, bound = Counter(claim for claim, _ in uses), Counter(claim for claim, node in uses if node)
     claims = {(c.metadata.namespace, c.metadata.name): c for c in state.kept.values("claims", ResourceClaim)}
     return Surroundings(
-        claims={key: claim_facts(c, devices.by_key, shares, users=users[key]) for key, c in claims.items()},
+        claims={
+            key: claim_facts(c, devices.by_key, shares, users=users[key], bound=bound[key]) for key, c in claims.items()
+        },
         by_claim={key: kept.by_claim for key, kept in state.pods.items() if kept.by_claim is not None},
         templates={(t.namespace, t.name): t.pieces for t in state.kept.values("templates", KeptTemplate)},
         asks={key: kept.templates for key, kept in state.pods.items() if kept.templates},
+        extended=state.extended,
+        offers=offers(nodes.values()),
         reserved=reserved,
         fractional=fractional,
     )

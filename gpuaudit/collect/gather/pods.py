@@ -9,9 +9,9 @@ from gpuaudit.collect.decode import Decoded, metadata_of
 from gpuaudit.collect.gather.state import Gathered, KeptPod, PodEvidence, version_of
 from gpuaudit.collect.kubernetes_types import Identity
 from gpuaudit.collect.kubernetes_types.pods import LightPod, Pod
+from gpuaudit.collect.objects.conditions import condition
 from gpuaudit.collect.objects.fold import FoldedPod, pod_key
 from gpuaudit.collect.objects.holdings import is_gpu_resource
-from gpuaudit.collect.objects.nodes import condition
 from gpuaudit.collect.objects.owners import controller, owner_key, start_of
 from gpuaudit.collect.objects.pods import claim_names, is_ready, pod_record
 from gpuaudit.collect.objects.requests import Amounts, pod_requests
@@ -35,7 +35,7 @@ def take_pods(state: Gathered, page: Decoded) -> None:
         try:
             pod = _read(raw, whole=whole)
             requests = pod_requests(pod.spec)
-            whole = _may_hold(pod, requests)
+            whole = _may_hold(state, pod, requests)
             if whole:
                 _take_whole(state, pod if isinstance(pod, Pod) else _WHOLE.decode(raw), requests)
             else:
@@ -56,7 +56,7 @@ def _read(raw: msgspec.Raw, *, whole: bool) -> Pod | LightPod:
 def take_pod(state: Gathered, pod: Pod) -> None:
     """Take a pod unless a version as new is here already."""
     requests = pod_requests(pod.spec)
-    if _may_hold(pod, requests):
+    if _may_hold(state, pod, requests):
         _take_whole(state, pod, requests)
     else:
         _take_light(state, pod, requests)
@@ -130,11 +130,11 @@ def refold(state: Gathered, kept: KeptPod) -> None:
     )
 
 
-def _may_hold(pod: Pod | LightPod, requests: Amounts) -> bool:
+def _may_hold(state: Gathered, pod: Pod | LightPod, requests: Amounts) -> bool:
     if pod.spec.resource_claims or pod.status.extended_resource_claim_status:
         return True
     for name in requests:
-        if is_gpu_resource(name):
+        if is_gpu_resource(name) or name in state.extended:
             return True
     names = pod.metadata.annotations
     if not names:

@@ -1,46 +1,42 @@
 """Pods that a ResourceQuota refused: they do not exist, only events of their controller tell of them."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from itertools import takewhile
 
 from gpuaudit.cluster.platform import Event
 from gpuaudit.cluster.snapshot import workload_id
-from gpuaudit.cluster.workloads import Pod
+from gpuaudit.cluster.workloads import Pod, Waiting
 from gpuaudit.collect.gather.state import Gathered, KeptWorkload
 from gpuaudit.collect.kubernetes_types import OwnerReference
-from gpuaudit.collect.objects.holdings import is_gpu_resource
+from gpuaudit.collect.objects.holdings import Surroundings, common_share, is_gpu_resource
 from gpuaudit.collect.objects.quantities import quantity
-from gpuaudit.collect.objects.waiting import Queued, together
+from gpuaudit.collect.objects.waiting import together
 from gpuaudit.knowledge.objects import objects, shown_kind
 from gpuaudit.knowledge.scheduling import refused_by_quota, scheduling
 
 
-def refused(state: Gathered, pods: Iterable[Pod]) -> list[Queued]:
-    """Return what workloads lack because a quota refused their pods, each workload once.
+def refused(state: Gathered, pods: Iterable[Pod], around: Surroundings, counted: Container[str]) -> tuple[Waiting, ...]:
+    """Return what workloads lack because a quota refused their pods, less those of whose pods a queue told (`counted`).
 
     Of each controller the newest refusal counts; a workload lacks what all its controllers lack (the Jobs of a JobSet).
     """
     reasons = scheduling().quota.refused_reasons
     events = [event for event in state.kept.values("events", Event) if event.reason in reasons]
     if not events:
-        return []
-    known = _Known(state, pods)
-    newest: dict[str, Queued] = {}
+        return ()
+    known = _Known(state, pods, around, counted)
+    newest: dict[str, list[Waiting]] = {}
     for event in sorted(events, key=lambda one: (str(one.last), one.name)):
         if found := known.lacking(event):
             newest[found[0]] = found[1]
-    lacking: dict[str, Queued] = {}
-    for item in newest.values():
-        other = lacking.get(item.workload)
-        lacking[item.workload] = together(other, item) if other else item
-    return [lacking[workload] for workload in sorted(lacking)]
+    return together(record for records in newest.values() for record in records)
 
 
 class _Known:
     """Which controllers are listed, and which pods each of them, and each workload, has."""
 
-    def __init__(self, state: Gathered, pods: Iterable[Pod]) -> None:
-        self._state = state
+    def __init__(self, state: Gathered, pods: Iterable[Pod], around: Surroundings, counted: Container[str]) -> None:
+        self._state, self._around, self._counted = state, around, counted
         self._listed = {kept.record.id: kept for kept in state.kept.all_values("work ", KeptWorkload)}
         self._pods: dict[str, list[Pod]] = {}
         for pod in pods:
@@ -49,29 +45,36 @@ class _Known:
             for whose in {*self._above(made, pod.namespace), pod.workload}:
                 self._pods.setdefault(whose, []).append(pod)
 
-    def lacking(self, event: Event) -> tuple[str, Queued] | None:
+    def lacking(self, event: Event) -> tuple[str, list[Waiting]] | None:
         """Return whose pods a refusal is about, and what is lacking; None when nothing is, or nothing can be told."""
         told = refused_by_quota(event.message)
         per_pod = dict(_gpus(told["requested"])) if told else {}
-        root = self._state.owners.root_named(event.kind, event.namespace, event.name) if per_pod else None
+        about = (event.api_group, event.kind, event.namespace, event.name)
+        root = self._state.owners.root_named(*about) if per_pod else None
         if root is None:
             return None
         workload = root.id(self._state.cluster)
-        own = self._id(event.kind, event.namespace, event.name)
-        owners = self._state.owners.above_named(event.kind, event.namespace, event.name)
+        own = self._id(shown_kind(event.api_group, event.kind), event.namespace, event.name)
+        owners = self._state.owners.above_named(*about)
         above = [own, *self._above(owners, event.namespace)]
         whose = next((one for one in above if one in self._listed), workload)  # of a ReplicaSet: its Deployment
         missing = _missing(event, self._listed.get(whose), self._pods.get(whose, ()))
-        if missing <= 0:
-            return None  # it was let in since, or wants none any more
-        return whose, Queued(
-            workload=workload,
+        if missing <= 0 or any(one in self._counted for one in (*above, workload)):
+            return None  # it was let in since, or wants none any more, or its queue told
+        return whose, [self._record(event, workload, missing, *row) for row in sorted(per_pod.items())]
+
+    def _record(self, event: Event, workload: str, missing: int, resource: str, each: float) -> Waiting:
+        share = common_share(resource, self._around.offers.get(resource, ()), each=each, several=each > 1)[1]
+        return Waiting(
+            cluster=self._state.cluster,
             namespace=event.namespace,
-            amounts={name: amount * missing for name, amount in per_pod.items()},
+            workload=workload,
+            resource=resource,
+            count=each * missing,
+            gpus=None if share is None else share * each * missing,
             since=event.first,
             reason="QuotaExhausted",
             message=event.message,
-            queue=None,
             pods=missing,
         )
 

@@ -46,6 +46,7 @@ class KeptWorkload(NamedTuple):
     gpu: bool
     uid: str
     wanted: int | None = None  # pods that it wants to have now; None = it does not say
+    templates: tuple[str, ...] = ()  # of resource claims, of what devices is seen later
 
 
 class KeptQueued(NamedTuple):
@@ -119,6 +120,10 @@ class Kept:
         for place in [place for place in self._dropped if place[0] == kind and namespace in (None, place[1])]:
             del self._dropped[place]
 
+    def has(self, table: str, namespace: str, name: str) -> bool:
+        """Whether a table has a value of this name."""
+        return (namespace, name) in self._tables.get(table, {})
+
     def count(self, table: str) -> int:
         """Return how many values a table has."""
         return len(self._tables.get(table, {}))
@@ -146,6 +151,7 @@ class Gathered:
     nodes: dict[str, Node] | None = None  # their records, made as soon as that is so
     pods_complete: bool = False  # all pods were read: events about others can go
     kept: Kept = field(default_factory=Kept)
+    extended: dict[str, str] = field(default_factory=dict)  # extended resource → device class of GPUs that serves it
     pods: dict[tuple[str, str], KeptPod] = field(default_factory=dict)
     fold: Fold = field(default_factory=Fold)
     seeds: dict[str, Start] = field(default_factory=dict)  # owner key of folded pods → what tells their root

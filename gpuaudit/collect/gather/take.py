@@ -31,7 +31,7 @@ from gpuaudit.collect.kubernetes_types.nodes import (
     ResourceSlice,
 )
 from gpuaudit.collect.objects.autoscalers import hpa_record, scaled_object_record
-from gpuaudit.collect.objects.claims import asked_pieces
+from gpuaudit.collect.objects.claims import asked_pieces, is_gpu_class
 from gpuaudit.collect.objects.clients import client_of
 from gpuaudit.collect.objects.events import event_record
 from gpuaudit.collect.objects.holdings import is_gpu_resource
@@ -49,7 +49,14 @@ from gpuaudit.collect.objects.queues import node_pool_record, queue_record
 from gpuaudit.collect.objects.settings import settings_record
 from gpuaudit.collect.objects.systems import controller_facts, shows_system
 from gpuaudit.collect.objects.waiting import kueue_queued, volcano_queued
-from gpuaudit.collect.objects.workloads import asks_for_gpu, pods_wanted, workload_record
+from gpuaudit.collect.objects.workloads import (
+    asks_for_gpu,
+    claim_templates,
+    has_ended,
+    pods_wanted,
+    template_of,
+    workload_record,
+)
 from gpuaudit.knowledge import kinds, kubernetes
 from gpuaudit.knowledge.objects import objects
 
@@ -138,9 +145,12 @@ def _take_workload(state: Gathered, kind: Kind, item: Object) -> None:
     _put_or_remove(state, f"facts {kind[1]}", item, facts if facts and shows_system(facts) else None)
     _put_or_remove(state, f"clients {kind[1]}", item, client_of(kind[1], item))
     gpu = asks_for_gpu(item)
-    if gpu or isinstance(item, CronJob):
+    template = template_of(item)
+    claims = claim_templates(template.spec if template else None)
+    if gpu or claims or isinstance(item, CronJob):
         record = workload_record(*kind, item, cluster=state.cluster)
-        state.kept.put(table, item.metadata, KeptWorkload(record, gpu, item.metadata.uid, pods_wanted(kind[1], item)))
+        kept = KeptWorkload(record, gpu, item.metadata.uid, pods_wanted(kind[1], item), claims)
+        state.kept.put(table, item.metadata, kept)
     else:
         state.kept.drop(table, item.metadata)
 
@@ -214,8 +224,14 @@ def _take_template(state: Gathered, _kind: Kind, item: Object) -> None:
         state.kept.put("templates", item.metadata, kept)
 
 
-def _take_nothing(_state: Gathered, _kind: Kind, _item: Object) -> None:
-    """Take a kind of which only its being there counts."""
+def _take_class(state: Gathered, _kind: Kind, item: Object) -> None:
+    """Take a device class: its being there counts, and what pods may ask for it as."""
+    if (
+        isinstance(item, DeviceClass)
+        and (name := item.spec.extended_resource_name)
+        and is_gpu_class(item.metadata.name)
+    ):
+        state.extended[name] = item.metadata.name
 
 
 def _take_custom(state: Gathered, kind: Kind, item: Object) -> None:
@@ -244,7 +260,7 @@ def _take_custom(state: Gathered, kind: Kind, item: Object) -> None:
                 msgspec.structs.replace(record, extra=custom.fields if custom else {}),
                 asks_for_gpu(item),
                 item.metadata.uid,
-                wanted=record.replicas,
+                wanted=0 if has_ended(item) else record.replicas,
             ),
         )
     state.kept.put(table, item.metadata, custom)
@@ -258,7 +274,7 @@ def _take_queued(state: Gathered, kind: Kind, item: Custom) -> None:
     if read is None:
         return
     state.kept.remove("queued", _qualified(kind, item))
-    if queued := read(item, ""):
+    if queued := read(item):
         state.kept.put("queued", _qualified(kind, item), KeptQueued(*kind, item.metadata, queued))
 
 
@@ -272,7 +288,7 @@ _TAKERS: dict[type[Object], Taker] = {
     ConfigMap: _take_config,
     Controller: _take_workload,
     CronJob: _take_workload,
-    DeviceClass: _take_nothing,
+    DeviceClass: _take_class,
     EndpointSlice: _take_endpoints,
     Event: _take_event,
     Hpa: _take_plain("scaler hpa", hpa_record),

@@ -74,6 +74,7 @@ class JobStatus(Part):
 
     active: Int32 | None = None
     succeeded: Int32 | None = None
+    failed_indexes: str | None = None
     start_time: Time | None = None
     completion_time: Time | None = None
     conditions: list[Condition] | None = None

@@ -50,6 +50,7 @@ class EndpointSlice(Object):
 class InvolvedObject(Part):
     """What an event is about."""
 
+    api_version: str = ""
     kind: str = ""
     namespace: str = ""
     name: str = ""

@@ -9,9 +9,9 @@ from gpuaudit.cluster.platform import Autoscaler
 from gpuaudit.cluster.snapshot import workload_id
 from gpuaudit.collect.kubernetes_types import Condition
 from gpuaudit.collect.kubernetes_types.core import Custom, Hpa
+from gpuaudit.collect.objects.conditions import conditions_of
 from gpuaudit.collect.objects.nodes import bounded
 from gpuaudit.collect.objects.trees import MAX_TEXT, integer, mapping, text
-from gpuaudit.collect.objects.waiting import conditions_of
 from gpuaudit.knowledge.objects import kept_annotations, shown_kind
 
 _TRIGGER_VALUES = ("threshold", "value", "targetValue", "listLength", "queueLength", "desiredReplicas")

@@ -34,6 +34,7 @@ class ClaimFacts:
 
     pieces: tuple[Piece, ...] = ()
     sharers: int = 1
+    allocated: bool = False  # a pod that waits asks for nothing more then
 
 
 def claim_record(claim: ResourceClaim, devices: Mapping[str, NamedDevice], *, cluster: str) -> Claim:
@@ -55,15 +56,22 @@ def claim_record(claim: ResourceClaim, devices: Mapping[str, NamedDevice], *, cl
 
 
 def claim_facts(
-    claim: ResourceClaim, devices: Mapping[str, NamedDevice], shares: Mapping[str, float], *, users: int = 1
+    claim: ResourceClaim,
+    devices: Mapping[str, NamedDevice],
+    shares: Mapping[str, float],
+    *,
+    users: int = 1,
+    bound: int = 1,
 ) -> ClaimFacts:
     """Return what a claim holds for the pods it is reserved for; until it is allocated, what it asks for `users` pods.
+
+    Reserved for a group of pods, those of its users share it that are `bound` to a node.
 
     `shares` gives the physical share of MIG devices by device key.
     """
     reserved = claim.status.reserved_for or ()
     groups = any(one.resource not in ("", "pods") for one in reserved)  # of pods: which ones they are, pods tell
-    sharers = max(1, users if groups else len(reserved))
+    sharers = max(1, bound if groups else len(reserved))
     if claim.status.allocation is None:
         sharers = max(1, users)
         asked = [replace(piece, count=piece.count / sharers) for piece in asked_pieces(claim.spec)]
@@ -74,7 +82,7 @@ def claim_facts(
         for item in claim.status.allocation.devices.results or ()
         if item.driver in objects().dra.drivers and not item.admin_access
     ]
-    return ClaimFacts(pieces=tuple(pieces), sharers=sharers)
+    return ClaimFacts(pieces=tuple(pieces), sharers=sharers, allocated=True)
 
 
 def asked_pieces(spec: ClaimSpec) -> tuple[Piece, ...]:
@@ -82,7 +90,7 @@ def asked_pieces(spec: ClaimSpec) -> tuple[Piece, ...]:
     pieces = []
     for request in _requests(spec):
         name = _class(request)
-        if not _is_gpu_class(name) or _admin(request):
+        if not is_gpu_class(name) or _admin(request):
             continue
         exact = request.exactly or next(iter(request.first_available or ()), request)
         cards = {_cards(one) for one in request.first_available or (exact,)}
@@ -93,10 +101,12 @@ def asked_pieces(spec: ClaimSpec) -> tuple[Piece, ...]:
 
 
 def _count(exact: ExactRequest) -> float | None:
-    """Return how many devices a request asks for, None for all that there are."""
+    """Return how many devices a request asks for, None for all that there are and for what no server takes."""
     if exact.allocation_mode == "All":
         return None
-    return float(exact.count if exact.count is not None else 1)
+    if exact.count is None:
+        return 1.0
+    return float(exact.count) if 0 < exact.count <= objects().dra.most_devices else None
 
 
 def _cards(exact: ExactRequest) -> float | None:
@@ -154,7 +164,8 @@ def _admin(item: AllocatedDevice | DeviceRequest) -> bool:
     return bool(item.admin_access or (exact and exact.admin_access))
 
 
-def _is_gpu_class(name: str) -> bool:
+def is_gpu_class(name: str) -> bool:
+    """Whether devices of a class are GPUs, or parts of them."""
     rules = objects().dra
     return name in (*rules.whole_classes, *rules.mig_classes) or (
         name.endswith(rules.maker_suffix) and name not in rules.other_classes

@@ -17,6 +17,7 @@ def event_record(item: Event, *, cluster: str) -> EventRecord:
     return EventRecord(
         cluster=cluster,
         namespace=(about.namespace if about else "") or "",
+        api_group=about.api_version.rpartition("/")[0] if about else "",
         kind=about.kind if about else "",
         name=about.name if about else "",
         reason=(item.reason or "")[:128],

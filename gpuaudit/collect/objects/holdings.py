@@ -1,19 +1,32 @@
 """What a pod holds of the GPUs of its node, in every way of holding one, and what that is in physical cards."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from typing import NamedTuple
 
 from gpuaudit.cluster.nodes import Node
 from gpuaudit.cluster.workloads import Holding, HoldingKind, Pod
 from gpuaudit.collect.objects.cards import slice_profile
-from gpuaudit.collect.objects.claims import ClaimFacts, Piece
+from gpuaudit.collect.objects.claims import ClaimFacts, Piece, is_gpu_class
 from gpuaudit.collect.objects.hami import by_hami, hami_holding
 from gpuaudit.collect.objects.quantities import quantity
 from gpuaudit.knowledge import gpus, kubernetes, mig
 from gpuaudit.knowledge.mig import MigGpu
+from gpuaudit.knowledge.objects import objects
 
 MIB = 1024.0 * 1024.0
+
+
+Unit = tuple[HoldingKind, float | None, str | None]  # how a device is held: kind, physical cards, MIG profile
+
+
+class Offer(NamedTuple):
+    """A node that offers a resource, how much, and how one device of it is held there."""
+
+    labels: Mapping[str, str]
+    capacity: float
+    unit: Unit
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +39,9 @@ class Surroundings:
     by_claim: Mapping[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)  # pod → what DRA serves it
     reserved: Mapping[str, str] = field(default_factory=dict)  # group → UUID that its reservation pod holds
     fractional: frozenset[str] = frozenset()  # groups that pods with a known fraction are in
-    devices: dict[tuple[str | None, str, float], Holding] = field(default_factory=dict)  # see `_device`
+    extended: Mapping[str, str] = field(default_factory=dict)  # extended resource → device class of GPUs
+    offers: Mapping[str, tuple["Offer", ...]] = field(default_factory=dict)  # resource → who offers it
+    devices: dict[tuple[object, str, float], Holding] = field(default_factory=dict)  # see `_device`
 
 
 def asks_for_gpu(pod: Pod) -> bool:
@@ -41,9 +56,9 @@ def asks_for_gpu(pod: Pod) -> bool:
 
 @lru_cache(maxsize=1024)
 def is_gpu_resource(name: str) -> bool:
-    """Whether an extended resource is a GPU, a replica or a MIG device; HAMi's memory and cores are not."""
+    """Whether an extended resource is a GPU, a replica, a MIG device or a class of them; HAMi's memory is not."""
     keys = kubernetes.resources()
-    return name in (keys.gpu, keys.gpu_shared) or name.startswith(keys.mig_prefix)
+    return name in (keys.gpu, keys.gpu_shared) or name.startswith(keys.mig_prefix) or _is_implicit(name)
 
 
 def holdings(pod: Pod, node: Node | None, around: Surroundings) -> tuple[Holding, ...]:
@@ -56,9 +71,15 @@ def holdings(pod: Pod, node: Node | None, around: Surroundings) -> tuple[Holding
     claimed = _claimed(pod, around) if pod.resource_claims or around.asks else ()
     plain = []
     for name, count in sorted(pod.requests.items()):
-        if count and is_gpu_resource(name) and not (claimed and _is_by_claim(pod, name, node, around)):
+        if (
+            count
+            and (is_gpu_resource(name) or name in around.extended)
+            and not (claimed and _is_by_claim(pod, name, node, around))
+        ):
             plain.append(
-                hami_holding(pod, node, name, count) if by_hami(pod, node, name) else _device(node, name, count, around)
+                hami_holding(pod, node, name, count)
+                if by_hami(pod, node, name)
+                else _device(pod, node, name, count, around)
             )
     return (*plain, *claimed)
 
@@ -105,7 +126,7 @@ def surroundings_of_groups(pods: Iterable[Pod]) -> tuple[dict[str, str], frozens
     return reserved, frozenset(fractional)
 
 
-def unit_share(node: Node | None, resource: str) -> tuple[HoldingKind, float | None, str | None]:
+def unit_share(node: Node | None, resource: str) -> Unit:
     """Return how one device of a resource is held: kind, physical cards, MIG profile."""
     keys = kubernetes.resources()
     replicas = _replicas(node, resource)
@@ -123,6 +144,48 @@ def unit_share(node: Node | None, resource: str) -> tuple[HoldingKind, float | N
     return ("shared", None, None) if resource == keys.gpu_shared else ("whole", 1.0, None)
 
 
+def offers(nodes: Iterable[Node]) -> dict[str, tuple[Offer, ...]]:
+    """Return who offers each GPU resource."""
+    found: dict[str, list[Offer]] = {}
+    for node in nodes:
+        for row in node.resources:
+            if row.capacity and is_gpu_resource(row.name):
+                found.setdefault(row.name, []).append(Offer(node.labels, row.capacity, unit_share(node, row.name)))
+    return {name: tuple(rows) for name, rows in found.items()}
+
+
+def common_share(
+    resource: str,
+    places: Iterable[Offer],
+    *,
+    each: float = 0.0,
+    several: bool = False,
+    selector: Mapping[str, str] | None = None,
+) -> Unit:
+    """Return how a device is held wherever a pod may go that is on no node yet; of unknown size where places differ.
+
+    It may go where `each` devices are offered and its selector matches. Who asks for several wants cards where there
+    are any: several replicas of a shared card give no more of it than one (NVIDIA's device plugin, time-slicing).
+    Where nobody offers any, they are whole.
+    """
+    rows = tuple(places)
+    found = {row.unit for row in rows}
+    if len(found) > 1:
+        wanted = (selector or {}).items()
+        found = {row.unit for row in rows if row.capacity >= each and wanted <= row.labels.items()} or found
+    whole = unit_share(None, resource)
+    if several and whole in found:
+        return whole
+    kind, share, profile = whole
+    return found.pop() if len(found) == 1 else (kind, None if found else share, profile)
+
+
+def _is_implicit(name: str) -> bool:
+    """Whether pods ask for a device class of GPUs by a resource of its name."""
+    prefix = objects().dra.implicit_prefix
+    return name.startswith(prefix) and is_gpu_class(name.removeprefix(prefix))
+
+
 def compute_share(profile: str, grid: MigGpu | None) -> float | None:
     """Return the part of a card that a MIG profile is, in compute slices; None when models differ or none has it."""
     grids = (grid,) if grid else mig.all_geometries()
@@ -130,12 +193,21 @@ def compute_share(profile: str, grid: MigGpu | None) -> float | None:
     return found.pop() if len(found) == 1 else None
 
 
-def _device(node: Node | None, name: str, count: float, around: Surroundings) -> Holding:
+def _device(pod: Pod, node: Node | None, name: str, count: float, around: Surroundings) -> Holding:
     """Return what whoever asks for so many devices of a resource holds of a node: pods on it share the record."""
-    key = (node.name if node else None, name, count)
+    asked = around.extended.get(name) or name.removeprefix(objects().dra.implicit_prefix)
+    if asked != name and not (node and any(row.name == name and row.capacity for row in node.resources)):
+        whole = asked in objects().dra.whole_classes
+        return Holding(kind="dra", resource=asked, count=count, gpus=count if whole else None)
+    key = (node.name if node else tuple(sorted(pod.node_selector.items())), name, count)
     found = around.devices.get(key)
     if found is None:
-        kind, share, profile = unit_share(node, name)
+        places = () if pod.node else around.offers.get(name, ())
+        kind, share, profile = (
+            unit_share(node, name)
+            if node
+            else common_share(name, places, each=count, several=count > 1, selector=pod.node_selector)
+        )
         gpus = None if share is None else count * share
         found = around.devices[key] = Holding(kind=kind, resource=name, count=count, gpus=gpus, profile=profile)
     return found
@@ -226,7 +298,10 @@ def _claimed(pod: Pod, around: Surroundings) -> tuple[Holding, ...]:
     pieces: list[tuple[Piece, int]] = []
     for name in pod.resource_claims:
         facts = around.claims.get((pod.namespace, name))
-        pieces += [(piece, facts.sharers) for piece in facts.pieces] if facts else []
+        if facts and facts.allocated and pod.node is None:  # it is held already, and waits for nothing of it
+            pieces += [(replace(piece, count=0.0, gpus=0.0), 1) for piece in facts.pieces]
+        elif facts:
+            pieces += [(piece, facts.sharers) for piece in facts.pieces]
     for name in around.asks.get((pod.namespace, pod.name), ()):
         pieces += [(piece, 1) for piece in around.templates.get((pod.namespace, name), ())]
     return tuple(

@@ -5,8 +5,9 @@ from datetime import datetime
 
 from gpuaudit.cluster.nodes import Node as NodeRecord
 from gpuaudit.cluster.nodes import Purchase, Resource, Taint
-from gpuaudit.collect.kubernetes_types import Condition, Quantities
+from gpuaudit.collect.kubernetes_types import Quantities
 from gpuaudit.collect.kubernetes_types.nodes import Node
+from gpuaudit.collect.objects.conditions import condition
 from gpuaudit.collect.objects.quantities import amounts, quantity, whole
 from gpuaudit.knowledge import kubernetes
 from gpuaudit.knowledge.objects import kept_annotations, objects
@@ -79,14 +80,6 @@ def resources(capacity: Quantities, allocatable: Quantities) -> tuple[Resource, 
     return tuple(
         Resource(name=name, capacity=_integer(sizes, name), allocatable=_integer(given, name)) for name in sorted(names)
     )
-
-
-def condition(conditions: list[Condition] | None, kind: str) -> Condition | None:
-    """Return the condition of a type."""
-    for item in conditions or ():
-        if item.type == kind:
-            return item
-    return None
 
 
 def version(labels: Mapping[str, str], full: tuple[str, ...], parts: tuple[str, ...]) -> str | None:

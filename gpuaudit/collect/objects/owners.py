@@ -60,7 +60,7 @@ class Owners:
 
     def __init__(self) -> None:
         self._links: dict[str, Link] = {}
-        self._names: dict[tuple[str, str, str], str] | None = None  # made when it is asked for
+        self._names: dict[tuple[str, str, str, str], str] | None = None  # made when it is asked for
         self._drivers: dict[int, OwnerReference] = {}  # pods that may own others, by hash of UID → what made them
         self._makers: dict[str, OwnerReference] = {}  # one reference for all pods of an owner
         self._roots: dict[str, Root] = {}  # above a listed owner, by its UID: pods of one owner have one root
@@ -97,17 +97,18 @@ class Owners:
         start = Link(group, kind, meta.namespace, meta.name, controller(meta), meta.labels or {})
         return self._climb(start, meta.uid, meta.creation_timestamp)
 
-    def root_named(self, kind: str, namespace: str, name: str) -> Root | None:
+    def root_named(self, group: str, kind: str, namespace: str, name: str) -> Root | None:
         """Return the root owner of an object that an event names; None for one that was not listed.
 
-        Where two groups have a kind and a name in common, it is the one without a longer name of its own: Kubernetes'.
+        Where the event tells no group and two have such an object, it is the one without a longer name of its own:
+        Kubernetes'.
         """
-        found = self._uid_named(kind, namespace, name)
+        found = self._uid_named(group, kind, namespace, name)
         return self._climb(self._links[found], found, None) if found else None
 
-    def above_named(self, kind: str, namespace: str, name: str) -> Iterator[OwnerReference]:
+    def above_named(self, group: str, kind: str, namespace: str, name: str) -> Iterator[OwnerReference]:
         """Yield the owners above an object that an event names, the nearest first; none where it was not listed."""
-        found = self._uid_named(kind, namespace, name)
+        found = self._uid_named(group, kind, namespace, name)
         return (owner for owner, _ in self._chain(self._links[found])) if found else iter(())
 
     def owned(self, uid: str) -> bool:
@@ -144,14 +145,15 @@ class Owners:
                 return
             here = known
 
-    def _uid_named(self, kind: str, namespace: str, name: str) -> str | None:
+    def _uid_named(self, group: str, kind: str, namespace: str, name: str) -> str | None:
         if self._names is None:
             self._names = {}
             for uid, link in self._links.items():
-                key = (link.kind, link.namespace, link.name)
+                key = ("", link.kind, link.namespace, link.name)
                 if key not in self._names or shown_kind(link.group, link.kind) == link.kind:
                     self._names[key] = uid
-        return self._names.get((kind, namespace, name))
+                self._names[(link.group, *key[1:])] = uid
+        return self._names.get((group, kind, namespace, name))
 
     def _driver(self, here: Link, above: OwnerReference) -> Link | None:
         """Return the pod above an object, where it holds no GPU itself: owners are of the same namespace."""

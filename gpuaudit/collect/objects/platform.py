@@ -12,10 +12,10 @@ from gpuaudit.cluster.platform import Service as ServiceRecord
 from gpuaudit.collect.kubernetes_types import Object
 from gpuaudit.collect.kubernetes_types.core import Budget, ConfigMap, Custom, PriorityClass, ResourceQuota, Service
 from gpuaudit.collect.kubernetes_types.core import VolumeClaim as VolumeClaimObject
+from gpuaudit.collect.objects.conditions import conditions_of
 from gpuaudit.collect.objects.nodes import bounded
 from gpuaudit.collect.objects.placement import requirements
 from gpuaudit.collect.objects.quantities import amounts, whole
-from gpuaudit.collect.objects.waiting import conditions_of
 from gpuaudit.collect.objects.workloads import ignored_rules, path_value
 from gpuaudit.knowledge import kinds, kubernetes, systems
 from gpuaudit.knowledge.objects import kept_annotations, objects

@@ -8,10 +8,10 @@ import msgspec
 from gpuaudit.cluster.nodes import NodePool, Taint
 from gpuaudit.cluster.platform import FlavorQuota, Queue
 from gpuaudit.collect.kubernetes_types.core import Custom
+from gpuaudit.collect.objects.conditions import conditions_of
 from gpuaudit.collect.objects.nodes import bounded
 from gpuaudit.collect.objects.quantities import quantity
 from gpuaudit.collect.objects.trees import integer, mapping, rows, text
-from gpuaudit.collect.objects.waiting import conditions_of
 from gpuaudit.knowledge import kubernetes
 from gpuaudit.knowledge.objects import kept_annotations
 

@@ -11,6 +11,8 @@ from gpuaudit.cluster.workloads import Container, Pod, Workload
 from gpuaudit.collect.kubernetes_types import Meta, Object
 from gpuaudit.collect.kubernetes_types.apps import Controller, CronJob, Job, Template
 from gpuaudit.collect.kubernetes_types.core import Custom
+from gpuaudit.collect.kubernetes_types.pods import PodSpec
+from gpuaudit.collect.objects.conditions import conditions_of
 from gpuaudit.collect.objects.holdings import is_gpu_resource
 from gpuaudit.collect.objects.nodes import bounded
 from gpuaudit.collect.objects.owners import Root
@@ -88,14 +90,32 @@ def _common(maps: Iterable[Mapping[str, str]]) -> dict[str, str]:
 
 
 def asks_for_gpu(item: Object) -> bool:
-    """Whether a workload's own template asks for a GPU, in any of the ways."""
+    """Whether a workload's own template asks for a GPU, in any of the ways but templates of claims."""
     template = template_of(item)
     if template is not None:
         marks = kubernetes.fractions()
         keys = (template.metadata.annotations or {}).keys() & {marks.fraction, marks.memory_mib}
         asked = any(amount and is_gpu_resource(name) for name, amount in pod_requests(template.spec).items())
-        return asked or bool(template.spec.resource_claims) or bool(keys)
+        named = any(one.resource_claim_name for one in template.spec.resource_claims or ())
+        return asked or named or bool(keys)
     return isinstance(item, Custom) and _mentions_gpu(item.spec, depth=0)
+
+
+def claim_templates(spec: PodSpec | None) -> tuple[str, ...]:
+    """Return the templates of resource claims that pods like this use."""
+    claims = spec.resource_claims if spec else None
+    return tuple(name for one in claims or () if (name := one.resource_claim_template_name))
+
+
+def has_ended(item: Custom) -> bool:
+    """Whether a custom resource says of its work that it has ended, well or not."""
+    rules = objects().endings
+    ended = any(one.type in rules.conditions and one.status == "True" for one in conditions_of(item))
+    return (
+        ended
+        or any(path_value(item, path) in rules.phases for path in rules.phase_paths)
+        or any(path_value(item, path) for path in rules.time_paths)
+    )
 
 
 def pods_wanted(kind: str, item: Object) -> int | None:
@@ -108,9 +128,20 @@ def pods_wanted(kind: str, item: Object) -> int | None:
             if item.spec.suspend or item.status.completion_time or ended:
                 return 0
             wanted = 1 if item.spec.parallelism is None else item.spec.parallelism
-            left = None if item.spec.completions is None else item.spec.completions - (item.status.succeeded or 0)
+            over = (item.status.succeeded or 0) + indexes(item.status.failed_indexes or "")
+            left = None if item.spec.completions is None else item.spec.completions - over
             return wanted if left is None else max(0, min(wanted, left))
     return None
+
+
+def indexes(text: str) -> int:
+    """Return how many indexes a Job's status names: `1,3-5` are four."""
+    total = 0
+    for part in text[: objects().limits.message_chars].split(","):
+        first, dash, last = part.strip().partition("-")
+        if first.isdecimal() and (last.isdecimal() or not dash):
+            total += max(0, int((last or first)[:9]) - int(first[:9]) + 1)
+    return total
 
 
 def template_of(item: Object) -> Template | None:
