@@ -184,3 +184,64 @@ def test_a_template_of_which_no_claim_was_needed_asks_for_none() -> None:
     item = pod(spec={"resourceClaims": [{"name": "gpu", "resourceClaimTemplateName": "t"}]})
     item["status"]["resourceClaimStatuses"] = [{"name": "gpu"}]
     assert inventory(node(), template, item).pods == ()
+
+
+@pytest.mark.parametrize("name", ["deviceclass.resource.kubernetes.io/gpu.nvidia.com", "example.com/card"])
+def test_a_pod_that_asks_for_a_device_class_by_a_resource(name: str) -> None:
+    known = thing("DeviceClass", "gpu.nvidia.com", "resource.k8s.io/v1", spec={"extendedResourceName": name})
+    nic = thing(
+        "DeviceClass", "nic.example.com", "resource.k8s.io/v1", spec={"extendedResourceName": "example.com/nic"}
+    )
+    others = pod("other", node_name=None, requests={"example.com/nic": "2"})
+    (found,) = inventory(known, nic, pod(node_name=None, requests={name: "2"}), others).waiting
+    assert (found.resource, found.count, found.gpus) == ("gpu.nvidia.com", 2.0, 2.0)
+
+
+def test_of_a_claim_that_is_held_a_pod_asks_nothing_more() -> None:
+    """Two pods share a claim: one runs, the other waits for a place beside it."""
+    exactly = {"deviceClassName": "gpu.nvidia.com"}
+    result = {"request": "r", "driver": "gpu.nvidia.com", "pool": "n1", "device": "gpu-0"}
+    claim = thing(
+        "ResourceClaim",
+        "one",
+        "resource.k8s.io/v1",
+        spec={"devices": {"requests": [{"name": "r", "exactly": exactly}]}},
+        status={"allocation": {"devices": {"results": [result]}}, "reservedFor": [{"resource": "pods", "name": "a"}]},
+    )
+    use = {"resourceClaims": [{"name": "g", "resourceClaimName": "one"}]}
+    found = inventory(claim, pod("a", spec=use), pod("b", node_name=None, spec=use))
+    assert found.waiting == ()
+    assert {one.name: [held.gpus for held in one.holdings] for one in found.pods} == {"a": [1.0], "b": [0.0]}
+    claim["status"]["reservedFor"] = [{"apiGroup": "scheduling.k8s.io", "resource": "podgroups", "name": "g"}]
+    group = inventory(claim, pod("a", spec=use), pod("b", node_name=None, spec=use), pod("c", spec=use))
+    assert {one.name: [held.gpus for held in one.holdings] for one in group.pods} == {
+        "a": [0.5],
+        "b": [0.0],
+        "c": [0.5],
+    }
+
+
+@pytest.mark.parametrize("count", [-5, 0, 2**40])
+def test_a_number_of_devices_that_no_server_takes_is_not_known(count: int) -> None:
+    exactly = {"deviceClassName": "gpu.nvidia.com", "count": count}
+    spec = {"devices": {"requests": [{"name": "r", "exactly": exactly}]}}
+    claim = thing("ResourceClaim", "one", "resource.k8s.io/v1", spec=spec)
+    use = {"resourceClaims": [{"name": "g", "resourceClaimName": "one"}]}
+    (found,) = inventory(claim, pod(node_name=None, spec=use)).pods
+    assert [(held.count, held.gpus) for held in found.holdings] == [(0.0, None)]
+
+
+def test_a_server_that_claims_a_network_card_is_no_gpu_workload() -> None:
+    def template(name: str, device_class: str) -> Tree:
+        exactly = {"deviceClassName": device_class}
+        spec = {"spec": {"devices": {"requests": [{"name": "r", "exactly": exactly}]}}}
+        return thing("ResourceClaimTemplate", name, "resource.k8s.io/v1", spec=spec)
+
+    def server(name: str) -> Tree:
+        claims = [{"name": "x", "resourceClaimTemplateName": name}]
+        spec = {"containers": [{"name": "m"}], "resourceClaims": claims}
+        return thing("Deployment", name, "apps/v1", spec={"replicas": 0, "template": {"spec": spec}})
+
+    templates = [template("nic", "nic.example.com"), template("gpu", "gpu.nvidia.com")]
+    found = inventory(*templates, *map(server, ("nic", "gpu", "unknown"))).workloads
+    assert [one.name for one in found] == ["gpu", "unknown"]

@@ -196,3 +196,19 @@ def test_a_driver_without_a_gpu_leads_to_whose_its_executors_are() -> None:
     job = thing("Job", "launch", "batch/v1", spec={})
     launcher = pod("launch-x", requests={"cpu": "1"}, meta={"ownerReferences": [owned_by(job)]})
     assert [name for name, _ in roots(job, launcher, owned(launcher, "w"))] == ["Job/team/launch"]
+
+
+def test_the_pods_of_a_serverless_model_are_its_service_s() -> None:
+    """The Revision and the Configuration between them are not read."""
+    model = thing("InferenceService", "llm", "serving.kserve.io/v1beta1", spec={})
+    above = thing("Revision", "llm-predictor-00001", "serving.knative.dev/v1")
+    server = thing("Deployment", "llm-predictor-00001-deployment", "apps/v1", owner=above)
+    replicas = thing("ReplicaSet", "llm-predictor-00001-deployment-x", "apps/v1", owner=server)
+    marks = {"serving.knative.dev/service": "llm-predictor", "serving.knative.dev/revision": "llm-predictor-00001"}
+    meta = {"ownerReferences": [owned_by(replicas)]}
+    plain = pod(requests=GPU, meta=meta | {"labels": marks})
+    assert [one.workload for one in inventory(server, replicas, plain).pods] == ["c/KnativeService/team/llm-predictor"]
+    served = pod(requests=GPU, meta=meta | {"labels": marks | {"serving.kserve.io/inferenceservice": "llm"}})
+    found = inventory(model, server, replicas, served)
+    assert [one.workload for one in found.pods] == ["c/InferenceService/team/llm"]
+    assert [(one.kind, one.listed) for one in found.workloads] == [("InferenceService", True)]

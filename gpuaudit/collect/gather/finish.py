@@ -27,17 +27,11 @@ from gpuaudit.collect.objects.claims import claim_facts, claim_record
 from gpuaudit.collect.objects.clients import KeptClient, client_records
 from gpuaudit.collect.objects.devices import NamedDevice, by_node, registered_devices, sliced_devices
 from gpuaudit.collect.objects.fold import NodeLoad
-from gpuaudit.collect.objects.holdings import (
-    Surroundings,
-    compute_share,
-    holdings,
-    offers,
-    reservation_group,
-    surroundings_of_groups,
-)
+from gpuaudit.collect.objects.holdings import Surroundings, holdings, reservation_group, surroundings_of_groups
 from gpuaudit.collect.objects.nodes import node_record
 from gpuaudit.collect.objects.owners import Root
 from gpuaudit.collect.objects.systems import ControllerFacts
+from gpuaudit.collect.objects.units import compute_share, offers
 from gpuaudit.knowledge import gpus, kinds, kubernetes, mig
 
 

@@ -11,11 +11,11 @@ from gpuaudit.collect.kubernetes_types import Identity
 from gpuaudit.collect.kubernetes_types.pods import LightPod, Pod
 from gpuaudit.collect.objects.conditions import condition
 from gpuaudit.collect.objects.fold import FoldedPod, pod_key
-from gpuaudit.collect.objects.holdings import is_gpu_resource
 from gpuaudit.collect.objects.owners import controller, owner_key, start_of
 from gpuaudit.collect.objects.pods import claim_names, is_ready, pod_record
 from gpuaudit.collect.objects.requests import Amounts, pod_requests
 from gpuaudit.collect.objects.systems import agents_of, systems_of_image
+from gpuaudit.collect.objects.units import is_gpu_resource
 from gpuaudit.knowledge import kubernetes
 from gpuaudit.knowledge.objects import objects
 

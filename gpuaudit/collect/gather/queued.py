@@ -11,7 +11,8 @@ from gpuaudit.cluster.snapshot import workload_id
 from gpuaudit.cluster.workloads import Holding, Pod, Shape, Waiting, folded
 from gpuaudit.collect.gather.state import Gathered, KeptQueued
 from gpuaudit.collect.kubernetes_types import Identity, OwnerReference
-from gpuaudit.collect.objects.holdings import Surroundings, common_share, holdings
+from gpuaudit.collect.objects.holdings import Surroundings, holdings
+from gpuaudit.collect.objects.units import common_share
 from gpuaudit.collect.objects.waiting import PodSet, Queued, waits
 from gpuaudit.knowledge import kubernetes
 from gpuaudit.knowledge.objects import shown_kind

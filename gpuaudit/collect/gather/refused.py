@@ -8,8 +8,9 @@ from gpuaudit.cluster.snapshot import workload_id
 from gpuaudit.cluster.workloads import Pod, Waiting
 from gpuaudit.collect.gather.state import Gathered, KeptWorkload
 from gpuaudit.collect.kubernetes_types import OwnerReference
-from gpuaudit.collect.objects.holdings import Surroundings, common_share, is_gpu_resource
+from gpuaudit.collect.objects.holdings import Surroundings
 from gpuaudit.collect.objects.quantities import quantity
+from gpuaudit.collect.objects.units import common_share, is_gpu_resource
 from gpuaudit.collect.objects.waiting import together
 from gpuaudit.knowledge.objects import objects, shown_kind
 from gpuaudit.knowledge.scheduling import refused_by_quota, scheduling

@@ -34,7 +34,6 @@ from gpuaudit.collect.objects.autoscalers import hpa_record, scaled_object_recor
 from gpuaudit.collect.objects.claims import asked_pieces, is_gpu_class
 from gpuaudit.collect.objects.clients import client_of
 from gpuaudit.collect.objects.events import event_record
-from gpuaudit.collect.objects.holdings import is_gpu_resource
 from gpuaudit.collect.objects.owners import controller
 from gpuaudit.collect.objects.platform import (
     budget_record,
@@ -48,6 +47,7 @@ from gpuaudit.collect.objects.platform import (
 from gpuaudit.collect.objects.queues import node_pool_record, queue_record
 from gpuaudit.collect.objects.settings import settings_record
 from gpuaudit.collect.objects.systems import controller_facts, shows_system
+from gpuaudit.collect.objects.units import is_gpu_resource
 from gpuaudit.collect.objects.waiting import kueue_queued, volcano_queued
 from gpuaudit.collect.objects.workloads import (
     asks_for_gpu,

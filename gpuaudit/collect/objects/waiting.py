@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from operator import attrgetter
 
 import msgspec
 
@@ -12,10 +11,10 @@ from gpuaudit.collect.kubernetes_types import Condition
 from gpuaudit.collect.kubernetes_types.core import Custom
 from gpuaudit.collect.kubernetes_types.pods import PodSpec
 from gpuaudit.collect.objects.conditions import condition, conditions_of
-from gpuaudit.collect.objects.holdings import is_gpu_resource
 from gpuaudit.collect.objects.placement import shape
 from gpuaudit.collect.objects.quantities import amounts
 from gpuaudit.collect.objects.trees import integer, mapping, rows
+from gpuaudit.collect.objects.units import is_gpu_resource
 from gpuaudit.collect.objects.workloads import claim_templates, queue_of
 from gpuaudit.knowledge import kubernetes
 from gpuaudit.knowledge.objects import kept_annotations, objects
@@ -54,7 +53,9 @@ def waiting_pods(pods: Iterable[Pod], messages: Mapping[tuple[str, str], str]) -
     for pod in filter(waits, pods):
         if pod.namespace in kubernetes.fractions().scaling_namespaces:
             continue  # it stands for fractions that wait, so that an autoscaler sees them
-        for holding in filter(attrgetter("count"), pod.holdings):  # 0 of what another one holds already
+        for holding in pod.holdings:
+            if holding.gpus == 0:
+                continue  # another pod holds it already
             reason = "SchedulingGated" if pod.gates else pod.unschedulable_reason or "Pending"
             groups.setdefault((pod.workload, holding.resource, reason), []).append((pod, holding.count, holding.gpus))
     found = []

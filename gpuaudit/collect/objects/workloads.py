@@ -13,12 +13,12 @@ from gpuaudit.collect.kubernetes_types.apps import Controller, CronJob, Job, Tem
 from gpuaudit.collect.kubernetes_types.core import Custom
 from gpuaudit.collect.kubernetes_types.pods import PodSpec
 from gpuaudit.collect.objects.conditions import conditions_of
-from gpuaudit.collect.objects.holdings import is_gpu_resource
 from gpuaudit.collect.objects.nodes import bounded
 from gpuaudit.collect.objects.owners import Root
 from gpuaudit.collect.objects.quantities import quantity
 from gpuaudit.collect.objects.requests import pod_requests
 from gpuaudit.collect.objects.trees import integer
+from gpuaudit.collect.objects.units import is_gpu_resource
 from gpuaudit.knowledge import kinds, kubernetes, systems
 from gpuaudit.knowledge.objects import kept_annotations, objects, shown_kind
 
