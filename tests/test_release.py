@@ -65,6 +65,10 @@ def test_a_node_counts_once_even_when_two_findings_propose_it() -> None:
     assert plan.booked == MONTH
 
 
+def waits(resource: str, count: float, gpus: float | None) -> Waiting:
+    return Waiting(cluster="c", namespace="n", workload="w", resource=resource, count=count, gpus=gpus)
+
+
 @pytest.mark.parametrize(
     ("facts", "snapshot_facts"),
     [
@@ -74,16 +78,23 @@ def test_a_node_counts_once_even_when_two_findings_propose_it() -> None:
         ({}, {"usage": free(e1=0.5)}),
         ({}, {"usage": usage(("e2", NOBODY, 0.0), ("e1", "?", 0.0))}),
         ({}, {"usage": Usage()}),
-        (
-            {},
-            {
-                "waiting": (
-                    Waiting(cluster="c", namespace="n", workload="w", resource="nvidia.com/gpu", count=1, gpus=1),
-                )
-            },
-        ),
+        ({}, {"waiting": (waits("nvidia.com/gpu", 1, 1.0),)}),
+        ({}, {"waiting": (waits("nvidia.com/gpu", 1, None),)}),
+        ({}, {"waiting": (waits("gpu-fraction", 1, 0.5),)}),
+        ({}, {"waiting": (waits("gpu.nvidia.com", 0, None),)}),
     ],
-    ids=["role", "young", "held", "half seen", "owner unknown", "no metrics", "queue"],
+    ids=[
+        "role",
+        "young",
+        "held",
+        "half seen",
+        "owner unknown",
+        "no metrics",
+        "queue",
+        "size unknown",
+        "fraction",
+        "class",
+    ],
 )
 def test_what_must_stay_stays(facts: dict[str, object], snapshot_facts: dict[str, object]) -> None:
     plan = release(node("e1", **facts), node("e2"), propose="e1", **({"pods": ()} | snapshot_facts))

@@ -39,27 +39,13 @@ def collect(
 
     gpuaudit scan --input FILE audits it later, anywhere, with the same result.
     """
+    given = {name: value for name, value in locals().items() if name not in ("output", "config")}
+    flags = given | {name: given[name] or None for name in ("quiet", "no_progress")}
     from gpuaudit.cli.outputs import writable
     from gpuaudit.cli.running import settings
     from gpuaudit.cli.sources import snapshot_of
     from gpuaudit.store import save
 
-    flags = {
-        "context": context,
-        "kubeconfig": kubeconfig,
-        "namespace": namespace,
-        "prometheus_url": prometheus_url,
-        "prometheus_match": prometheus_match,
-        "prometheus_header": prometheus_header,
-        "prometheus_ca": prometheus_ca,
-        "nvml": nvml,
-        "input": input,
-        "window": window,
-        "max_time": max_time,
-        "now": now,
-        "quiet": quiet or None,
-        "no_progress": no_progress or None,
-    }
     chosen = settings(flags, config)
     writable(output)
     snapshot = snapshot_of(chosen, note=lambda text: print(printable(text), file=sys.stderr), rescue=output)

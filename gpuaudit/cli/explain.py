@@ -8,6 +8,7 @@ import typer
 from gpuaudit.cli import options
 
 if TYPE_CHECKING:
+    from gpuaudit.cli.outputs import Sink
     from gpuaudit.cli.running import Run
     from gpuaudit.schema import Report
 
@@ -41,21 +42,28 @@ def explain(
 
     Evidence, queries, the arithmetic line by line, what would refute it, what to do, and how to exempt it.
     """
-    from gpuaudit.cli.outputs import put, sinks
+    from gpuaudit.cli.outputs import sinks
     from gpuaudit.cli.running import Run
-    from gpuaudit.report.explain import explain as explained
-    from gpuaudit.report.explain import explained_data
-    from gpuaudit.report.json import encode
-    from gpuaudit.report.terminal import Screen
 
     targets = sinks(output or ())
     flags = {"context": context, "kubeconfig": kubeconfig, "namespace": namespace, "prices": prices}
     run = Run(flags, config)
     report = _report(run, source)
     for sink in targets:
-        width = (Screen.plain() if sink.file else Screen.of_stdout()).width
-        data = sink.format == "json"
-        put(encode(explained_data(report, id)) if data else explained(report, id, run.rules, width=width), sink)
+        _put(run, report, id, sink)
+
+
+def _put(run: "Run", report: "Report", id: str, sink: "Sink") -> None:
+    from gpuaudit.cli.outputs import put
+    from gpuaudit.report import explain as explaining
+    from gpuaudit.report.json import encode
+    from gpuaudit.report.terminal import Screen
+
+    if sink.format == "json":
+        put(encode(explaining.explained_data(report, id)), sink)
+        return
+    width = (Screen.plain() if sink.file else Screen.of_stdout()).width
+    put(explaining.explain(report, id, run.rules, width=width), sink)
 
 
 def _report(run: "Run", source: str | None) -> "Report":

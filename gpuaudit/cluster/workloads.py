@@ -185,6 +185,16 @@ class Waiting(Record, frozen=True, kw_only=True):
     pods: int = 1
     shapes: tuple[Shape, ...] = ()  # of work without pods, where its queue tells them
 
+    @property
+    def most_gpus(self) -> float:
+        """Physical GPUs that it could fill: a device of unknown size may be a card, none is less than one."""
+        return max(1.0, self.count) if self.gpus is None else self.gpus
+
+    @property
+    def is_offered(self) -> bool:
+        """Whether nodes offer what it waits for by name; any GPU may serve a fraction or a device class."""
+        return "/" in self.resource
+
 
 class ModelClient(Record, frozen=True, kw_only=True):
     """A workload whose environment names the endpoint of a model: variable → class of the host, never the host.

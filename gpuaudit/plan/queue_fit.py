@@ -10,10 +10,10 @@ from gpuaudit.cluster.workloads import Pod, Waiting
 def could_run(snapshot: Snapshot, work: Waiting, node: Node) -> bool:
     """Whether the node offers the resource, is large enough for a pod, and its labels meet the node selector."""
     offered = {resource.name: resource.allocatable or resource.capacity or 0 for resource in node.resources}
-    if work.cluster != node.cluster or work.resource not in offered:
+    if work.cluster != node.cluster or (work.is_offered and work.resource not in offered):
         return False
     pods = _pending(snapshot, work)
-    return not pods or any(_fits(pod, node, offered[work.resource], work.resource) for pod in pods)
+    return not pods or any(_fits(pod, node, offered.get(work.resource, 0), work.resource) for pod in pods)
 
 
 def _pending(snapshot: Snapshot, work: Waiting) -> Sequence[Pod]:

@@ -11,6 +11,7 @@ from decimal import Decimal
 
 from gpuaudit.cluster.nodes import Node
 from gpuaudit.cluster.snapshot import Snapshot
+from gpuaudit.cluster.workloads import Waiting
 from gpuaudit.plan.bill import BillBook, NodeCost, lines_of, round_cents, split_cents
 from gpuaudit.plan.ledger import Entry, entry
 from gpuaudit.plan.pricebook import HOURS_PER_MONTH, PriceBook
@@ -148,15 +149,19 @@ def _committed(
     return result
 
 
+def _told(work: Waiting) -> str:
+    return f"{work.count:g} of {work.resource}" if work.gpus is None else f"{work.gpus:g} GPUs"
+
+
 def _wanted_by_queue(snapshot: Snapshot, costs: Sequence[NodeCost]) -> dict[NodeKey, str]:
     """Keep as many proposed nodes as the waiting GPU work that they could run could fill: queued demand is demand."""
     refused: dict[NodeKey, str] = {}
     for work in snapshot.waiting:
-        left = work.gpus or 0.0
+        left = work.most_gpus
         for cost in costs:
             if left <= 0:
                 break
             if cost.node.key not in refused and could_run(snapshot, work, cost.node):
-                refused[cost.node.key] = f"{work.workload} waits for {work.gpus:g} GPUs and could run on it"
+                refused[cost.node.key] = f"{work.workload} waits for {_told(work)} and could run on it"
                 left -= cost.node.gpus
     return refused

@@ -43,13 +43,13 @@ def test_a_volcano_group_without_pods_waits_by_its_least_resources() -> None:
 
 def test_a_volcano_group_and_its_pods_count_once_also_without_an_owner() -> None:
     job = thing("Job", "train", "batch.volcano.sh/v1alpha1", spec={})
-    group = thing("PodGroup", "train", "scheduling.volcano.sh/v1beta1", status={"phase": "Inqueue"})
+    group = thing("PodGroup", "train", "scheduling.volcano.sh/v1beta1", status={"phase": "Pending"})
     group["spec"] = {"minMember": 2, "minResources": {"nvidia.com/gpu": "8"}}
     meta = {"annotations": {"scheduling.k8s.io/group-name": "train"}, "ownerReferences": [owned_by(job)]}
     first = pod("train-0", node_name=None, requests=GPU, meta=meta)
     assert [row[:4] for row in waits(job, group, first)] == [
+        ("c/VolcanoJob/team/train", "nvidia.com/gpu", 4.0, "Inadmissible"),  # the pod that was not made yet
         ("c/VolcanoJob/team/train", "nvidia.com/gpu", 4.0, "Pending"),
-        ("c/VolcanoJob/team/train", "nvidia.com/gpu", 4.0, "Unschedulable"),  # the pod that was not made yet
     ]
 
 
@@ -89,13 +89,13 @@ def test_a_workload_of_an_owner_that_was_not_listed_and_its_pods_count_once() ->
 
 
 def test_a_gang_of_bare_pods_lacks_those_that_neither_run_nor_wait() -> None:
-    group = thing("PodGroup", "gang", "scheduling.volcano.sh/v1beta1", status={"phase": "Inqueue"})
+    group = thing("PodGroup", "gang", "scheduling.volcano.sh/v1beta1", status={"phase": "Pending"})
     group["spec"] = {"minMember": 3, "minResources": {"nvidia.com/gpu": "12"}}
     meta = {"annotations": {"scheduling.k8s.io/group-name": "gang"}}
     there = [pod(name, node_name=where, requests=GPU, meta=meta) for name, where in (("a", None), ("z", "n1"))]
     assert [(*row[:4], row[5]) for row in waits(group, *there)] == [
+        ("c/Pod/team/a", "nvidia.com/gpu", 4.0, "Inadmissible", 1),
         ("c/Pod/team/a", "nvidia.com/gpu", 4.0, "Pending", 1),
-        ("c/Pod/team/a", "nvidia.com/gpu", 4.0, "Unschedulable", 1),
     ]
 
 
@@ -117,7 +117,9 @@ def gpu_pods(count: int, *, owner: Tree | None = None, running: int = 0, each: s
 @pytest.mark.parametrize(
     ("phase", "made", "running", "expected"),
     [
-        ("Inqueue", 1, 0, (32, 4)),  # one was made, three come
+        ("Pending", 1, 0, (32, 4)),  # one was made, three come
+        ("Inqueue", 1, 0, (8, 1)),  # it was let in, and its pods are made at once
+        ("Inqueue", 0, 0, (32, 4)),
         ("Pending", 4, 3, (8, 1)),  # the fourth was lost, the group waits again
         ("Pending", 3, 3, (8, 1)),
         ("Pending", 4, 4, (0, 0)),

@@ -138,6 +138,11 @@ def test_a_quota_that_refused_what_a_queue_waits_for_adds_nothing() -> None:
     assert sums(job, volcano("Pending", 16, 4, job), refused) == (16, 4)
     other = thing("Job", "other", "batch/v1", spec={"parallelism": 2, "template": {"spec": {}}})
     assert sums(job, other, volcano("Pending", 16, 4, job), refused) == (16, 4)
+    for name in ("train-0", "train-1"):
+        there = pod(name, node_name=None, requests=GPU, meta={"ownerReferences": [owned_by(job)]})
+        again = refused | {"metadata": refused["metadata"] | {"name": "again", "uid": "again"}}
+        assert sums(job, volcano("Inqueue", 16, 4, job), there) == (4, 1)  # no word of the others
+        assert sums(job, volcano("Inqueue", 16, 4, job), there, refused, again) == (16, 4)
 
 
 def test_an_event_tells_which_of_two_jobs_of_a_name_it_is_about() -> None:

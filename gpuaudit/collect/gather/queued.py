@@ -28,6 +28,7 @@ class HeldBack(NamedTuple):
     lacking: list[Waiting]  # pods that were not made yet
     reasons: Mapping[str, Queued]  # workload of pods that wait → what its queue says of it
     counted: frozenset[str]  # whose pods these are, by id: a quota's refusal of the same ones adds nothing
+    refusable: Mapping[str, list[Waiting]]  # by id of whose pods they are: what is lacking if a quota refused any
 
 
 class _Row(NamedTuple):
@@ -42,20 +43,26 @@ def held_back(state: Gathered, pods: Sequence[Pod], around: Surroundings) -> Hel
     """Return what queues hold back, beside the pods that there are."""
     kept = list(state.kept.values("queued", KeptQueued))
     if not kept:
-        return HeldBack([], {}, frozenset())
+        return HeldBack([], {}, frozenset(), {})
     rows = _rows(state, kept, pods)
     made = _Made(state, pods, {one for row in rows for one in row.above})
     lacking: list[Waiting] = []
     reasons: dict[str, Queued] = {}
     counted: set[str] = set()
+    refusable: dict[str, list[Waiting]] = {}
     for row in rows:
         reasons |= dict.fromkeys(made.waiting(row), row.kept.queued)
         asked = _Asked(row, around)
-        made.give(row, asked)
-        if records := asked.records(state.cluster):
+        some = made.give(row, asked)
+        whose = {_id(state, one) for one in row.above}
+        if not (records := asked.records(state.cluster)):
+            continue
+        if row.kept.queued.let_in and some:
+            refusable |= dict.fromkeys(whose, records)
+        else:
             lacking += records
-            counted |= {_id(state, one) for one in row.above}
-    return HeldBack(lacking, reasons, frozenset(counted))
+            counted |= whose
+    return HeldBack(lacking, reasons, frozenset(counted), refusable)
 
 
 def _rows(state: Gathered, kept: Iterable[KeptQueued], pods: Iterable[Pod]) -> list[_Row]:
@@ -117,20 +124,23 @@ class _Made:
         keys: tuple[_Name | _Object, ...] = (_name(row), *row.above)
         return {workload for key in keys for workload in self._waiting.get(key, ())}
 
-    def give(self, row: _Row, asked: "_Asked") -> None:
-        """Take off what an object asks its pods, as far as no other object has them."""
+    def give(self, row: _Row, asked: "_Asked") -> bool:
+        """Take off what an object asks its pods, as far as no other object has them; whether there are any."""
         none: deque[Pod] = deque()
+        some = False
         for there in (self._named.get(_name(row), none), *(self._above.get(one, none) for one in sorted(row.above))):
             for _ in range(len(there)):
                 if not asked.lacks:
-                    return
+                    return some
                 pod = there.popleft()
                 if (pod.namespace, pod.name) in self._taken:
                     continue
                 if asked.takes(pod):
                     self._taken.add((pod.namespace, pod.name))
+                    some = True
                 else:
                     there.append(pod)
+        return some
 
 
 class _Asked:

@@ -1,11 +1,14 @@
 """Pods that a ResourceQuota refused: they do not exist, only events of their controller tell of them."""
 
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from itertools import takewhile
+
+import msgspec
 
 from gpuaudit.cluster.platform import Event
 from gpuaudit.cluster.snapshot import workload_id
 from gpuaudit.cluster.workloads import Pod, Waiting
+from gpuaudit.collect.gather.queued import HeldBack
 from gpuaudit.collect.gather.state import Gathered, KeptWorkload
 from gpuaudit.collect.kubernetes_types import OwnerReference
 from gpuaudit.collect.objects.holdings import Surroundings
@@ -16,8 +19,8 @@ from gpuaudit.knowledge.objects import objects, shown_kind
 from gpuaudit.knowledge.scheduling import refused_by_quota, scheduling
 
 
-def refused(state: Gathered, pods: Iterable[Pod], around: Surroundings, counted: Container[str]) -> tuple[Waiting, ...]:
-    """Return what workloads lack because a quota refused their pods, less those of whose pods a queue told (`counted`).
+def refused(state: Gathered, pods: Iterable[Pod], around: Surroundings, held: HeldBack) -> tuple[Waiting, ...]:
+    """Return what workloads lack because a quota refused their pods, less those of whose pods a queue told.
 
     Of each controller the newest refusal counts; a workload lacks what all its controllers lack (the Jobs of a JobSet).
     """
@@ -25,7 +28,7 @@ def refused(state: Gathered, pods: Iterable[Pod], around: Surroundings, counted:
     events = [event for event in state.kept.values("events", Event) if event.reason in reasons]
     if not events:
         return ()
-    known = _Known(state, pods, around, counted)
+    known = _Known(state, pods, around, held)
     newest: dict[str, list[Waiting]] = {}
     for event in sorted(events, key=lambda one: (str(one.last), one.name)):
         if found := known.lacking(event):
@@ -36,8 +39,8 @@ def refused(state: Gathered, pods: Iterable[Pod], around: Surroundings, counted:
 class _Known:
     """Which controllers are listed, and which pods each of them, and each workload, has."""
 
-    def __init__(self, state: Gathered, pods: Iterable[Pod], around: Surroundings, counted: Container[str]) -> None:
-        self._state, self._around, self._counted = state, around, counted
+    def __init__(self, state: Gathered, pods: Iterable[Pod], around: Surroundings, held: HeldBack) -> None:
+        self._state, self._around, self._held = state, around, held
         self._listed = {kept.record.id: kept for kept in state.kept.all_values("work ", KeptWorkload)}
         self._pods: dict[str, list[Pod]] = {}
         for pod in pods:
@@ -60,8 +63,11 @@ class _Known:
         above = [own, *self._above(owners, event.namespace)]
         whose = next((one for one in above if one in self._listed), workload)  # of a ReplicaSet: its Deployment
         missing = _missing(event, self._listed.get(whose), self._pods.get(whose, ()))
-        if missing <= 0 or any(one in self._counted for one in (*above, workload)):
+        if missing <= 0 or not self._held.counted.isdisjoint((*above, workload)):
             return None  # it was let in since, or wants none any more, or its queue told
+        if group := next((one for one in (*above, workload) if one in self._held.refusable), None):
+            told_by = {"reason": "QuotaExhausted", "message": event.message, "since": event.first}
+            return group, [msgspec.structs.replace(one, **told_by) for one in self._held.refusable[group]]
         return whose, [self._record(event, workload, missing, *row) for row in sorted(per_pod.items())]
 
     def _record(self, event: Event, workload: str, missing: int, resource: str, each: float) -> Waiting:

@@ -18,7 +18,7 @@ def waiting(state: Gathered, pods: Sequence[Pod], around: Surroundings) -> tuple
     messages = {key: kept.message for key, kept in state.pods.items()}
     held = held_back(state, pods, around)
     found = [_with_reason(record, held.reasons.get(record.workload)) for record in waiting_pods(pods, messages)]
-    others = (*together(held.lacking), *refused(state, pods, around, held.counted))
+    others = (*together(held.lacking), *refused(state, pods, around, held))
     return tuple(sorted((*found, *others), key=lambda record: (record.workload, record.resource, record.reason)))
 
 

@@ -30,7 +30,8 @@ from gpuaudit.collect.memory import rarely_collecting, reuse_large
 WORKERS = 4
 YIELD_SECONDS = 0.0005
 MAX_NAMESPACES = 200  # tried one by one where the whole cluster may not be listed
-_FIRST = ("nodes", "namespaces", "resourceslices")
+_FOR_NODES = ("nodes", "namespaces", "resourceslices")
+_FIRST = (*_FOR_NODES, "deviceclasses")  # these tell what pods may ask for
 _LAST = ("events", "configmaps")
 
 Progress = Callable[[str], None]
@@ -118,7 +119,8 @@ def _read(fetcher: Fetcher, reading: Reading, namespaces: Sequence[str], progres
         meanwhile()
         _take(fetcher, reading, running, progress)
         whole = {one.served.how.plural for one in reading.listed if one.complete}
-        meanwhile = reading.builder.nodes_read if whole >= {one.how.plural for one in waves[0]} else _nothing
+        for_nodes = {one.how.plural for one in waves[0] if one.how.plural in _FOR_NODES}
+        meanwhile = reading.builder.nodes_read if whole >= for_nodes else _nothing
         if "pods" in whole:
             reading.builder.pods_read()
         if fetcher.refused and not any(one.objects for one in reading.listed):

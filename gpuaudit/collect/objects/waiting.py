@@ -40,6 +40,9 @@ class Queued:
     sets: tuple[PodSet, ...] = ()
     least: Mapping[str, float] = field(default_factory=dict)  # GPU resources of all `members`
     members: int = 0
+    let_in: bool = (
+        False  # its pods are made at once: where there are some, one that is missing was refused or is on its way
+    )
 
 
 def waits(pod: Pod) -> bool:
@@ -136,6 +139,7 @@ def volcano_queued(item: Custom) -> Queued | None:
         queue=queue if isinstance(queue, str) else None,
         least=_gpu_amounts(amounts(_texts(least))),
         members=_pods(spec.get("minMember")),
+        let_in=status["phase"] == "Inqueue",
     )
 
 

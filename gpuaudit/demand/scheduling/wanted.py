@@ -8,11 +8,11 @@ from gpuaudit.demand.scheduling.quota_places import flavor_nodes, is_gpu
 
 
 def waited_for(snapshot: Snapshot, nodes: Sequence[Node]) -> float:
-    """Return the GPUs that work of the same cluster waits for and that the nodes offer the resource of."""
+    """Return the GPUs of these nodes that waiting work of the cluster could fill, at most."""
     return sum(
-        work.gpus or 0.0
+        work.most_gpus
         for work in snapshot.waiting
-        if work.cluster == nodes[0].cluster and (work.resource in _offered(nodes) or not work.resource)
+        if work.cluster == nodes[0].cluster and (work.resource in _offered(nodes) or not work.is_offered)
     )
 
 
