@@ -156,6 +156,8 @@ def test_gates(snapshot: Path, options: list[str], code: int, words: str) -> Non
         (["scan", "--input", "{s}", "--rules", "/no/such"], "/no/such"),
         (["scan", "--input", "/no/such/file"], "/no/such/file"),
         (["collect", "-o", "/no/such/folder/x", "--input", "{s}"], "cannot write"),
+        (["collect", "-o", "-", "--input", "{s}"], "not to stdout"),
+        (["scan", "--save", "-", "--input", "{s}"], "not to stdout"),
         (["explain", "idle-gpu-000000000000", "--from", "{s}"], "no finding or action"),
         (["explain", "1", "--from", "/no/such/file"], "cannot read"),
         (["rules", "no-such-rule"], "no-such-rule"),
@@ -175,6 +177,17 @@ def test_what_a_user_can_mend_ends_in_one_error_and_one_hint(
 ) -> None:
     words_given = [argument.replace("{s}", str(snapshot)) for argument in arguments]
     refused(gpuaudit(*words_given, cwd=tmp_path, HOME=str(tmp_path), KUBECONFIG=""), words)
+
+
+def test_a_time_before_all_nodes_is_refused(tmp_path: Path) -> None:
+    """A window in which nothing was there would cost nothing and show no waste."""
+    meta = {"name": "n1", "uid": "u", "creationTimestamp": "2026-05-04T10:00:00Z"}
+    card = {"apiVersion": "v1", "kind": "Node", "metadata": meta, "status": {"capacity": {"nvidia.com/gpu": "8"}}}
+    (tmp_path / "nodes.json").write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": [card]}))
+    for command in (["scan"], ["collect", "-o", str(tmp_path / "x.gpuaudit")]):
+        given = [*command, "--input", str(tmp_path), "--now"]
+        refused(gpuaudit(*given, "2026-05-04T09:00:00Z"), "before any GPU node was made (the first one 2026-05-04)")
+        assert gpuaudit(*given, "2026-05-05T09:00:00Z").returncode == 0
 
 
 def test_a_config_file_and_the_environment_are_heard(snapshot: Path, tmp_path: Path) -> None:

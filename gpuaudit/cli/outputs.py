@@ -50,6 +50,8 @@ def _sink(text: str, formats: Sequence[str]) -> Sink:
 def writable(path: Path) -> Path:
     """Return the path if a file may be made there: known before anything is read. UserError otherwise."""
     folder = path.parent
+    if str(path) == "-":
+        raise UserError("a snapshot goes into a file, not to stdout", hint="name one: cluster.gpuaudit")
     if path.is_dir():
         raise unwritten(str(path), OSError(errno.EISDIR, os.strerror(errno.EISDIR)), hint=_ELSEWHERE)
     if not path.exists() and not (folder.is_dir() and os.access(folder, os.W_OK)):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from gpuaudit.errors import INTERRUPTED
+from gpuaudit.errors import INTERRUPTED, UserError
 
 if TYPE_CHECKING:
     from gpuaudit.cluster.snapshot import Snapshot
@@ -19,10 +19,22 @@ Note = Callable[[str], None]
 
 
 def snapshot_of(config: "Config", *, note: Note, rescue: Path | None = None) -> "Snapshot":
-    """Collect the snapshot that the settings ask for. UserError when there is nothing to read.
+    """Collect the snapshot that the settings ask for. UserError when there is nothing to read, or at no such time.
 
     After Ctrl-C what was collected is kept in `rescue`, or in the cache, and the run ends.
     """
+    snapshot = _collected(config, note=note, rescue=rescue)
+    made = [node.created for node in snapshot.gpu_nodes]
+    first = min((moment for moment in made if moment is not None), default=None)
+    if config.now is not None and first is not None and None not in made and config.now < first:
+        raise UserError(
+            f"--now {config.now:%Y-%m-%d %H:%M} UTC is before any GPU node was made (the first one {first:%Y-%m-%d})",
+            hint="leave --now out: the newest time in the files is taken",
+        )
+    return snapshot
+
+
+def _collected(config: "Config", *, note: Note, rescue: Path | None) -> "Snapshot":
     from gpuaudit.cli.progress import Progress
 
     with nullcontext() if config.quiet or config.no_progress else Progress() as progress:

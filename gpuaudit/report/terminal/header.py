@@ -101,7 +101,9 @@ def _prices(bill: schema.Bill) -> str:
     listed = [row for row in bill.by_pool if "list price" in row.price_source]
     if not bill.by_pool:
         return "no prices"
-    if not listed or not bill.monthly:
+    if not listed:
         return "your prices"
+    if not bill.monthly:
+        return f"list prices of {max(row.price_date for row in listed)}"
     share = sum(row.usd_monthly or 0.0 for row in listed) / bill.monthly
     return f"prices {percent(share)} list of {max(row.price_date for row in listed)}"
