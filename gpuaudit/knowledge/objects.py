@@ -17,6 +17,7 @@ class Cards(Entry, frozen=True):
     gke_sharing: str
     gke_clients: str
     max_per_node: int
+    max_asked: int
     sources: tuple[str, ...]
 
 
@@ -38,7 +39,6 @@ class Dra(Entry, frozen=True):
     other_classes: tuple[str, ...]  # of the same maker, but no GPU
     maker_suffix: str
     implicit_prefix: str
-    most_devices: int
     sources: tuple[str, ...]
 
 

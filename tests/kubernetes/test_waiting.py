@@ -73,3 +73,10 @@ def test_what_a_pod_that_waits_would_get(nodes: list[Tree], each: int, selector:
     group["spec"]["podSets"] = [{"name": "main", "count": 1, "template": template}]
     (queued,) = inventory(*there, group).waiting
     assert queued.gpus == found.gpus
+
+
+def test_a_pod_that_no_node_could_ever_hold_is_no_demand() -> None:
+    """One such pod of a stranger would keep all nodes for itself."""
+    found = inventory(pod(node_name=None, requests={"nvidia.com/gpu": "9E"}), pod("b", node_name=None, requests=GPU))
+    assert [one.count for one in found.waiting] == [4.0]
+    assert len(found.pods) == 2

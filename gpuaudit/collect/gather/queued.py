@@ -15,7 +15,7 @@ from gpuaudit.collect.objects.holdings import Surroundings, holdings
 from gpuaudit.collect.objects.units import common_share
 from gpuaudit.collect.objects.waiting import PodSet, Queued, waits
 from gpuaudit.knowledge import kubernetes
-from gpuaudit.knowledge.objects import shown_kind
+from gpuaudit.knowledge.objects import objects, shown_kind
 
 _Object = tuple[str, str, str, str]  # group, kind, namespace, name
 _Name = tuple[str, str]  # namespace, name
@@ -152,12 +152,16 @@ class _Asked:
         self._gpus: dict[str, float | None] = {}
         self._shapes: dict[str, list[tuple[float, Shape]]] = {}  # with what each pod asks of the resource
         self._gone: dict[str, Counter[float]] = {}
-        queued = row.kept.queued
+        queued, most = row.kept.queued, objects().cards.max_asked
         for one in queued.sets:
             for held in _each(row.kept.meta.namespace, one, around):
+                if held.count > most:
+                    continue  # no node has so many: no pod like it will ever run
                 self._add(held.resource, held.count, held.gpus, one.shape.pods)
                 self._shapes.setdefault(held.resource, []).append((held.count, one.shape))
         for name, count in queued.least.items():
+            if count > most * max(1, queued.members):
+                continue
             share = common_share(name, around.offers.get(name, ()), several=count > 1)[1]
             self._add(name, count, None if share is None else share * count, 1)
 

@@ -112,5 +112,5 @@ def _gpus(text: str) -> Iterator[tuple[str, float]]:
         name, _, amount = part.strip().partition("=")
         resource = name.removeprefix(scheduling().quota.requests_prefix)
         value = quantity(amount)
-        if value and 0 < value <= objects().cards.max_per_node and is_gpu_resource(resource):
+        if value and 0 < value <= objects().cards.max_asked and is_gpu_resource(resource):
             yield resource, value

@@ -106,7 +106,7 @@ def _count(exact: ExactRequest) -> float | None:
         return None
     if exact.count is None:
         return 1.0
-    return float(exact.count) if 0 < exact.count <= objects().dra.most_devices else None
+    return float(exact.count) if 0 < exact.count <= objects().cards.max_asked else None
 
 
 def _cards(exact: ExactRequest) -> float | None:

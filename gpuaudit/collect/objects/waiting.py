@@ -57,8 +57,8 @@ def waiting_pods(pods: Iterable[Pod], messages: Mapping[tuple[str, str], str]) -
         if pod.namespace in kubernetes.fractions().scaling_namespaces:
             continue  # it stands for fractions that wait, so that an autoscaler sees them
         for holding in pod.holdings:
-            if holding.gpus == 0:
-                continue  # another pod holds it already
+            if holding.gpus == 0 or holding.count > objects().cards.max_asked:
+                continue  # another pod holds it already; or no node has so many, and it will never run
             reason = "SchedulingGated" if pod.gates else pod.unschedulable_reason or "Pending"
             groups.setdefault((pod.workload, holding.resource, reason), []).append((pod, holding.count, holding.gpus))
     found = []
