@@ -18,6 +18,7 @@ from gpuaudit.collect.objects.units import is_gpu_resource
 from gpuaudit.collect.objects.workloads import claim_templates, queue_of
 from gpuaudit.knowledge import kubernetes
 from gpuaudit.knowledge.objects import kept_annotations, objects
+from gpuaudit.knowledge.scheduling import scheduling
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,17 +131,23 @@ def volcano_queued(item: Custom) -> Queued | None:
     spec, status = item.spec or {}, item.status or {}
     if status.get("phase") not in ("Pending", "Inqueue"):
         return None
-    least = spec.get("minResources")
     queue = spec.get("queue")
     return Queued(
         since=item.metadata.creation_timestamp,
         reason="Inadmissible" if status["phase"] == "Pending" else "Unschedulable",
         message="",
         queue=queue if isinstance(queue, str) else None,
-        least=_gpu_amounts(amounts(_texts(least))),
+        least=_least(amounts(_texts(spec.get("minResources")))),
         members=_pods(spec.get("minMember")),
         let_in=status["phase"] == "Inqueue",
     )
+
+
+def _least(found: Mapping[str, float]) -> dict[str, float]:
+    """Return the GPU resources of a group: Volcano before 1.8 had them under their names in quotas only, now both."""
+    prefix = scheduling().quota.requests_prefix
+    of_quotas = {name.removeprefix(prefix): amount for name, amount in found.items() if name.startswith(prefix)}
+    return {name: amount for name, amount in {**of_quotas, **found}.items() if amount and is_gpu_resource(name)}
 
 
 def _pod_sets(sets: object, ended: object) -> tuple[PodSet, ...]:
@@ -170,10 +177,6 @@ def _pods(told: object) -> int:
     """Return how many pods are told of: one where that is no number of pods."""
     count = integer(told, 1)
     return count if count is not None and 0 <= count < 10**6 else 1
-
-
-def _gpu_amounts(found: Mapping[str, float]) -> dict[str, float]:
-    return {name: amount for name, amount in found.items() if amount and is_gpu_resource(name)}
 
 
 def _words(tree: object) -> dict[str, str]:
