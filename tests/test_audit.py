@@ -206,13 +206,15 @@ def test_waiting_work_is_counted_with_its_hours() -> None:
         for gpus, hours in ((8.0, 2), (2.0, 10))
     )  # fmt: skip
     demand = report(snapshot(node("n1"), waiting=waiting)).utilization.demand
-    assert demand == schema.Demand(pending_gpus=10, gpu_hours_waited=36, p95_wait_seconds=36000)
+    assert demand == schema.Demand(pending_gpus=10, gpu_hours_waited=36, p95_wait_seconds=36000, pending_unsized_pods=0)
 
 
 def test_waiting_work_of_unknown_size_is_not_no_work() -> None:
     work = Waiting(cluster="c", namespace="n", workload="w", resource="gpu-class", count=1, gpus=None)
     demand = report(snapshot(node("n1"), waiting=(work,))).utilization.demand
-    assert demand == schema.Demand(pending_gpus=None, gpu_hours_waited=None, p95_wait_seconds=None)
+    assert demand == schema.Demand(
+        pending_gpus=None, gpu_hours_waited=None, p95_wait_seconds=None, pending_unsized_pods=1
+    )
     unknown_since = Waiting(cluster="c", namespace="n", workload="v", resource="nvidia.com/gpu", count=4, gpus=4.0)
     demand = report(snapshot(node("n1"), waiting=(work, unknown_since))).utilization.demand
     assert demand == schema.Demand(pending_gpus=4, gpu_hours_waited=None, p95_wait_seconds=None)

@@ -12,6 +12,7 @@ from gpuaudit.audit import audit
 from gpuaudit.cluster.nodes import Cluster
 from gpuaudit.cluster.platform import Source
 from gpuaudit.cluster.snapshot import Snapshot
+from gpuaudit.cluster.workloads import Waiting
 from gpuaudit.config import Config
 from gpuaudit.loader import load_rules
 from gpuaudit.paths import builtin
@@ -158,3 +159,41 @@ def test_printable_is_one_safe_line(text: str) -> None:
     assert "\n" not in clean
     assert "\x1b" not in clean
     assert len(printable("x" * 99, limit=10)) == 10
+
+
+@pytest.mark.parametrize(
+    ("sizes", "gpus", "words"),
+    [
+        ((None,), None, "1 pod of unknown size: how much of a card each gets is not told"),
+        ((None, 4.0), 4.0, "4 GPUs are waited for"),
+        ((4.0,), 4.0, "4 GPUs are waited for"),
+        ((), 0.0, "no GPU work waits"),
+    ],
+)
+def test_pods_of_unknown_size_that_wait_are_told_beside_the_others(
+    sizes: tuple[float | None, ...], gpus: float | None, words: str
+) -> None:
+    waiting = tuple(
+        Waiting(cluster="c", namespace="n", workload=f"w{number}", resource="nvidia.com/gpu", count=4, gpus=size)
+        for number, size in enumerate(sizes)
+    )
+    report = report_of(("nodes", "pods"), waiting)
+    assert report.utilization.demand.pending_gpus == gpus
+    assert report.utilization.demand.pending_unsized_pods == sizes.count(None)
+    screen = render_screen(report, Screen(width=100))
+    assert words in screen
+    assert ("of unknown size" in screen) == (None in sizes)
+    assert report_of(("nodes",), ()).utilization.demand.pending_unsized_pods is None
+
+
+def report_of(facts: tuple[str, ...], waiting: tuple[Waiting, ...]) -> schema.Report:
+    source = Source(name="kubernetes", status="ok", provides=facts)
+    shot = Snapshot(
+        taken_at=NOW,
+        window=WINDOW,
+        clusters=(Cluster(name="c"),),
+        sources=(source,),
+        nodes=(node("n1"),),
+        waiting=waiting,
+    )
+    return audit(shot, {}, Config(), PriceBook(None))

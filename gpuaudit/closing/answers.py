@@ -95,12 +95,17 @@ def _busy(_snapshot: Snapshot, report: schema.Report) -> Told:
 
 def _waiting(_snapshot: Snapshot, report: schema.Report) -> Told:
     demand = report.utilization.demand
+    unsized = f"{counted(demand.pending_unsized_pods or 0, 'pod')} of unknown size"
+    how = "pending pods and work that queues hold back, now"
+    if demand.pending_gpus is None and demand.pending_unsized_pods:
+        return unsized, how
     if demand.pending_gpus is None:
         return None, f"the pods were not read: {facts.fact('pods').how}"
     if demand.pending_gpus == 0:
-        return "nothing waits", "pending pods and work that queues hold back, now"
+        return "nothing waits", how
     hours = f", {demand.gpu_hours_waited:,.0f} GPU-hours so far" if demand.gpu_hours_waited is not None else ""
-    return f"{counted(demand.pending_gpus, 'GPU')}{hours}", "pending pods and work that queues hold back, now"
+    beside = f", and {unsized}" if demand.pending_unsized_pods else ""
+    return f"{counted(demand.pending_gpus, 'GPU')}{hours}{beside}", how
 
 
 def _no_engine(snapshot: Snapshot, what: str) -> Told:

@@ -178,7 +178,9 @@ def _scheduling(snapshot: Snapshot, report: schema.Report, judged: Collection[st
     who = joined(f"{counted(count, 'GPU pod')} by {name}" for name, count in sorted(by.items(), key=_most))
     queues = [name for name in QUEUES if row(report, name).status == "present"]
     demand = report.utilization.demand
-    waits = "what waits is not known" if demand.pending_gpus is None else f"{demand.pending_gpus:,.4g} GPUs waited for"
+    known = "what waits is not known" if demand.pending_gpus is None else f"{demand.pending_gpus:,.4g} GPUs waited for"
+    unsized = f"{counted(demand.pending_unsized_pods or 0, 'pod')} of unknown size waits"
+    waits = unsized if demand.pending_gpus is None and demand.pending_unsized_pods else known
     today = joined([who or none, *(f"{name} runs" for name in queues), waits], 8)
     wrong = open_findings(report, "scheduling")
     sound = "nothing that was found to be wrong" if "scheduling" in judged else NOT_JUDGED

@@ -193,6 +193,7 @@ def _demand(snapshot: Snapshot) -> schema.Demand:
         pending_gpus=None if some and not sizes else round(sum(sizes), 4),
         gpu_hours_waited=None if some and not waits else _hours(sum(seconds * gpus / 3600 for seconds, gpus in waits)),
         p95_wait_seconds=_p95_wait(waits),
+        pending_unsized_pods=sum(work.pods for work in snapshot.waiting if work.gpus is None),
     )
 
 

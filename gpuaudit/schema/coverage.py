@@ -83,9 +83,10 @@ class Buckets(Part, frozen=True, kw_only=True):
 class Demand(Part, frozen=True, kw_only=True):
     """GPU work that waits."""
 
-    pending_gpus: float | None
+    pending_gpus: float | None  # of the pods that tell how much of a card they get
     gpu_hours_waited: float | None
     p95_wait_seconds: float | None
+    pending_unsized_pods: int | None = None  # pods that wait and do not tell it: in none of the sums
 
 
 class UtilizationPart(Part, frozen=True, kw_only=True):

@@ -2,7 +2,7 @@
 
 from gpuaudit import schema
 from gpuaudit.report.plain import printable
-from gpuaudit.report.terminal.canvas import Canvas, percent
+from gpuaudit.report.terminal.canvas import Canvas, percent, plural
 
 BUCKETS = (  # field, word, sign, style
     ("busy", "busy", "█", "green"),
@@ -12,6 +12,7 @@ BUCKETS = (  # field, word, sign, style
     ("unknown", "unseen", "?", "dim"),
 )
 LABEL = 14
+NOT_KNOWN = "not known: the pods were not read, or do not tell their GPUs"
 NARROW = 80  # columns: below, a line of its own is more than the yardstick is worth
 
 
@@ -67,8 +68,11 @@ def _holders(canvas: Canvas, report: schema.Report) -> None:
 
 def _waiting(canvas: Canvas, demand: schema.Demand) -> None:
     label = f"  {'Waiting':<{LABEL}}"
+    unsized = f"{plural(demand.pending_unsized_pods or 0, 'pod')} of unknown size"
     if demand.pending_gpus is None:
-        canvas.line(label, "not known: the pods were not read, or do not tell their GPUs")
+        canvas.line(
+            label, f"{unsized}: how much of a card each gets is not told" if demand.pending_unsized_pods else NOT_KNOWN
+        )
     elif demand.pending_gpus == 0:
         canvas.line(label, "no GPU work waits")
     else:
@@ -76,7 +80,8 @@ def _waiting(canvas: Canvas, demand: schema.Demand) -> None:
             f"{demand.gpu_hours_waited:,.0f} GPU-h so far" if demand.gpu_hours_waited is not None else "since unknown"
         )
         p95 = f" (p95 wait {_span(demand.p95_wait_seconds)})" if demand.p95_wait_seconds is not None else ""
-        canvas.line(label, f"{demand.pending_gpus:,.4g} GPUs are waited for, {waited}{p95}")
+        known = f"{demand.pending_gpus:,.4g} GPUs are waited for, {waited}{p95}"
+        canvas.parts([label], [known, unsized] if demand.pending_unsized_pods else [known])
 
 
 def _span(seconds: float) -> str:
