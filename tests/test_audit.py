@@ -217,7 +217,7 @@ def test_waiting_work_of_unknown_size_is_not_no_work() -> None:
     )
     unknown_since = Waiting(cluster="c", namespace="n", workload="v", resource="nvidia.com/gpu", count=4, gpus=4.0)
     demand = report(snapshot(node("n1"), waiting=(work, unknown_since))).utilization.demand
-    assert demand == schema.Demand(pending_gpus=4, gpu_hours_waited=None, p95_wait_seconds=None)
+    assert demand == schema.Demand(pending_gpus=4, gpu_hours_waited=None, p95_wait_seconds=None, pending_unsized_pods=1)
 
 
 def test_no_pods_read_means_unknown_demand() -> None:
