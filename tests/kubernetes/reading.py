@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from gpuaudit.cluster.platform import Source
 from gpuaudit.cluster.snapshot import Snapshot
 from gpuaudit.collect.inputs.files import collect_files
@@ -57,3 +59,15 @@ def right_of(path: str) -> tuple[str, str, str]:
     if len(rest) >= 3:
         return group, f"{rest[0]}/{rest[2]}", "get"
     return group, rest[0], "list" if len(rest) == 1 else "get"
+
+
+def mount(folder: Path, monkeypatch: pytest.MonkeyPatch, *, token: str, host: str, port: str) -> None:
+    """Have the process find a service account as in a pod, and no kubeconfig."""
+    for name, text in {"token": token, "namespace": "audit", "ca.crt": "x"}.items():
+        (folder / name).write_text(text)
+    monkeypatch.setattr("gpuaudit.collect.kubernetes.connection.SERVICE_ACCOUNT", folder)
+    monkeypatch.setattr("kubernetes.config.incluster_config.SERVICE_TOKEN_FILENAME", str(folder / "token"))
+    monkeypatch.setattr("kubernetes.config.incluster_config.SERVICE_CERT_FILENAME", str(folder / "ca.crt"))
+    monkeypatch.setattr("kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(folder / "none"))
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", host)
+    monkeypatch.setenv("KUBERNETES_SERVICE_PORT", port)

@@ -18,7 +18,7 @@ from gpuaudit.collect.live import collect_live
 from gpuaudit.config import Config
 from gpuaudit.errors import UserError
 from tests.kubernetes.broken_answers import drop, slow
-from tests.kubernetes.reading import NOW, PODS, live, run, the_source
+from tests.kubernetes.reading import NOW, PODS, live, mount, run, the_source
 from tests.kubernetes.replay import Answer, Fault, Handler, Replay, status
 from tests.kubernetes.test_lab import check_nodes
 
@@ -162,14 +162,7 @@ def test_a_token_of_a_service_account_that_is_gone_under_way(
     """What was read until then is kept. The official client reads the file each minute: here each time."""
     from kubernetes.config.incluster_config import InClusterConfigLoader as Loader
 
-    for name, text in {"token": "auditor-token", "namespace": "audit", "ca.crt": "x"}.items():
-        (tmp_path / name).write_text(text)
-    monkeypatch.setattr("gpuaudit.collect.kubernetes.connection.SERVICE_ACCOUNT", tmp_path)
-    monkeypatch.setattr("kubernetes.config.incluster_config.SERVICE_TOKEN_FILENAME", str(tmp_path / "token"))
-    monkeypatch.setattr("kubernetes.config.incluster_config.SERVICE_CERT_FILENAME", str(tmp_path / "ca.crt"))
-    monkeypatch.setattr("kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(tmp_path / "none"))
-    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "127.0.0.1")
-    monkeypatch.setenv("KUBERNETES_SERVICE_PORT", "1")
+    mount(tmp_path, monkeypatch, token="auditor-token", host="127.0.0.1", port="1")
     load = Loader.load_and_set
 
     def load_for_a_moment(self: Any, settings: Any) -> None:

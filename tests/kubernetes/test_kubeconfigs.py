@@ -9,7 +9,7 @@ from gpuaudit.collect.kubernetes.connection import connections
 from gpuaudit.collect.live import collect_live
 from gpuaudit.config import Config
 from gpuaudit.errors import UserError
-from tests.kubernetes.reading import NOW, live, run
+from tests.kubernetes.reading import NOW, live, mount, run
 from tests.kubernetes.replay import Replay
 from tests.kubernetes.test_lab import check_nodes
 
@@ -49,14 +49,7 @@ def test_kubeconfigs_that_are_none(tmp_path: Path, text: str) -> None:
 
 def test_a_service_account_inside_a_cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a kubeconfig, where a token is mounted, the cluster's own API server is read with it."""
-    for name, text in {"token": "mounted", "namespace": "audit", "ca.crt": "x"}.items():
-        (tmp_path / name).write_text(text)
-    monkeypatch.setattr("gpuaudit.collect.kubernetes.connection.SERVICE_ACCOUNT", tmp_path)
-    monkeypatch.setattr("kubernetes.config.incluster_config.SERVICE_TOKEN_FILENAME", str(tmp_path / "token"))
-    monkeypatch.setattr("kubernetes.config.incluster_config.SERVICE_CERT_FILENAME", str(tmp_path / "ca.crt"))
-    monkeypatch.setattr("kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(tmp_path / "none"))
-    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
-    monkeypatch.setenv("KUBERNETES_SERVICE_PORT", "443")
+    mount(tmp_path, monkeypatch, token="mounted", host="10.0.0.1", port="443")
     try:
         (connection,) = connections((), None)
     except UserError as error:  # the client may look into the certificate at once
