@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable
 from contextlib import nullcontext
+from datetime import UTC
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,8 +28,9 @@ def snapshot_of(config: "Config", *, note: Note, rescue: Path | None = None) -> 
     made = [node.created for node in snapshot.gpu_nodes]
     first = min((moment for moment in made if moment is not None), default=None)
     if config.now is not None and first is not None and None not in made and config.now < first:
+        asked = f"--now {config.now.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
         raise UserError(
-            f"--now {config.now:%Y-%m-%d %H:%M} UTC is before any GPU node was made (the first one {first:%Y-%m-%d})",
+            f"{asked} is before any GPU node was made (the first one {first:%Y-%m-%d})",
             hint="leave --now out: the newest time in the files is taken",
         )
     return snapshot
