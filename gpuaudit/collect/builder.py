@@ -16,10 +16,11 @@ from typing import NamedTuple
 from gpuaudit.cluster.platform import Namespace
 from gpuaudit.collect.broken import Kind
 from gpuaudit.collect.decode import Decoded, Text, decode_page, decode_text
+from gpuaudit.collect.gather.bounded import recount
 from gpuaudit.collect.gather.finish import inventory_of, make_nodes
 from gpuaudit.collect.gather.pods import POD, forget_pods, take_pod, take_pods
 from gpuaudit.collect.gather.state import Gathered
-from gpuaudit.collect.gather.take import recount, take
+from gpuaudit.collect.gather.take import DEVICE_CLASS, take
 from gpuaudit.collect.inventory import Inventory
 from gpuaudit.collect.kubernetes_types import Object
 from gpuaudit.collect.kubernetes_types.core import Event
@@ -103,6 +104,8 @@ class InventoryBuilder:
         self._state.kept.forget(kind, namespace)
         self._state.broken.forget(kind, namespace)
         recount(self._state, kind, namespace)
+        if kind == DEVICE_CLASS:
+            self._state.extended.clear()
         if kind == POD:
             forget_pods(self._state, namespace)
 

@@ -94,12 +94,15 @@ def test_a_refusal_is_counted_by_the_controller_nearest_to_it() -> None:
 
 @pytest.mark.parametrize("amount", ["-5", "9E", "0", "1e400"])
 def test_a_refusal_of_what_no_pod_asks_for_tells_nothing(amount: str) -> None:
-    deployment, replica_set = server(2)
-    told = refusal("ReplicaSet", "a-1")
-    told["message"] = str(told["message"]).replace(
-        "requested: requests.nvidia.com/gpu=4", f"requested: requests.nvidia.com/gpu={amount}"
-    )
-    assert inventory(deployment, replica_set, told).waiting == ()
+    """Where the template is known that counts, whatever the message says."""
+    named = f"requested: requests.nvidia.com/gpu={amount}"
+    for about, name, others, expected in (
+        ("PyTorchJob", "a", [thing("PyTorchJob", "a", "kubeflow.org/v1", spec={})], (0, 0)),
+        ("ReplicaSet", "a-1", [*server(2)], (8, 2)),
+    ):
+        told = refusal(about, name)
+        told["message"] = str(told["message"]).replace("requested: requests.nvidia.com/gpu=4", named)
+        assert sums(*others, told) == expected
 
 
 @pytest.mark.parametrize(
@@ -179,3 +182,22 @@ def test_failed_indexes_are_not_tried_again() -> None:
     spec = {"parallelism": 8, "completions": 8, "completionMode": "Indexed", "template": template}
     job = thing("Job", "train", "batch/v1", spec=spec, status={"succeeded": 2, "failedIndexes": "1,3-5"})
     assert sums(job, refusal("Job", "train")) == (8, 2)
+
+
+@pytest.mark.parametrize("more", ["requests.cpu=32", "pods=1", "requests.memory=64Gi"])
+def test_a_refusal_over_something_else_keeps_gpus_waiting_too(more: str) -> None:
+    """A quota's message names only what was exceeded."""
+    told = refusal("ReplicaSet", "a-1")
+    told["message"] = (
+        f'Error creating: pods "x" is forbidden: exceeded quota: q, requested: {more}, used: 9, limited: 9'
+    )
+    (found,) = inventory(*server(2), told).waiting
+    assert (found.count, found.gpus, found.pods, found.shapes[0].pods) == (8.0, 8.0, 2, 2)
+
+
+def test_a_refused_part_of_a_card_stays_a_part() -> None:
+    """HAMi: two virtual GPUs of a quarter of a card each."""
+    each = {"nvidia.com/gpu": "1", "nvidia.com/gpumem-percentage": "25"}
+    template = {"spec": {"containers": [{"name": "m", "resources": {"requests": each}}]}}
+    job = thing("Job", "a", "batch/v1", spec={"parallelism": 2, "template": template})
+    assert [(one.count, one.gpus) for one in inventory(job, refusal("Job", "a")).waiting] == [(2.0, 0.5)]

@@ -9,7 +9,7 @@ from operator import attrgetter
 import msgspec
 
 from gpuaudit.cluster.nodes import Node, NodePool, Tenant
-from gpuaudit.cluster.platform import Autoscaler, Budget, CustomObject, Namespace, Queue, Quota
+from gpuaudit.cluster.platform import Autoscaler, Budget, Claim, CustomObject, Namespace, Queue, Quota
 from gpuaudit.cluster.workloads import Pod
 from gpuaudit.collect.gather.facts import provided
 from gpuaudit.collect.gather.managed import note_provider_managed
@@ -60,9 +60,7 @@ def inventory_of(state: Gathered) -> Inventory:
         pods=pods,
         workloads=workloads(state, groups),
         waiting=waiting(state, pods, around),
-        claims=tuple(
-            claim_record(c, devices.by_key, cluster=state.cluster) for c in state.kept.values("claims", ResourceClaim)
-        ),
+        claims=_claims(state, devices),
         systems=state.systems.records(cluster=state.cluster),
         namespaces=tuple(state.kept.values("namespaces", Namespace)),
         services=offered,
@@ -84,6 +82,11 @@ def inventory_of(state: Gathered) -> Inventory:
         newest=state.newest,
         notes=notes(state),
     )
+
+
+def _claims(state: Gathered, devices: _Devices) -> tuple[Claim, ...]:
+    claims = state.kept.values("claims", ResourceClaim)
+    return tuple(claim_record(one, devices.by_key, cluster=state.cluster) for one in claims)
 
 
 def make_nodes(state: Gathered) -> None:

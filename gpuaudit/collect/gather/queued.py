@@ -1,34 +1,46 @@
 """Work that a queue holds back: what its objects ask for beyond the pods that there are. Each pod counts once."""
 
 from collections import Counter, deque
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
 
 from gpuaudit.cluster.snapshot import workload_id
-from gpuaudit.cluster.workloads import Holding, Pod, Shape, Waiting, folded
+from gpuaudit.cluster.workloads import Pod, Shape, Waiting, folded
+from gpuaudit.collect.broken import Kind
+from gpuaudit.collect.gather.controllers import Controllers
 from gpuaudit.collect.gather.state import Gathered, KeptQueued
 from gpuaudit.collect.kubernetes_types import Identity, OwnerReference
-from gpuaudit.collect.objects.holdings import Surroundings, holdings
-from gpuaudit.collect.objects.units import common_share
-from gpuaudit.collect.objects.waiting import PodSet, Queued, waits
+from gpuaudit.collect.objects.holdings import Surroundings, device_class
+from gpuaudit.collect.objects.units import common_share, is_gpu_resource
+from gpuaudit.collect.objects.waiting import Queued, waits
 from gpuaudit.knowledge import kubernetes
 from gpuaudit.knowledge.objects import objects, shown_kind
 
 _Object = tuple[str, str, str, str]  # group, kind, namespace, name
 _Name = tuple[str, str]  # namespace, name
-_OBJECTS = ("custom kueue.x-k8s.io/Workload", "custom scheduling.volcano.sh/PodGroup")  # tables of what queues look at
 
 
 class HeldBack(NamedTuple):
     """What queues say of work."""
 
     lacking: list[Waiting]  # pods that were not made yet
-    reasons: Mapping[str, Queued]  # workload of pods that wait → what its queue says of it
-    counted: frozenset[str]  # whose pods these are, by id: a quota's refusal of the same ones adds nothing
-    refusable: Mapping[str, list[Waiting]]  # by id of whose pods they are: what is lacking if a quota refused any
+    reasons: dict[str, Queued]  # workload of pods that wait → what its queue says of it
+    counted: set[str]  # whose pods these are, by id: a quota's refusal of the same ones adds nothing
+    refusable: dict[str, list[Waiting]]  # by id of whose pods they are: what is lacking if a quota refused any
+
+
+class _System(NamedTuple):
+    """The objects of a queue, and the labels and annotations by which pods name theirs."""
+
+    kind: Kind
+    keys: tuple[str, ...]
+
+    @property
+    def outlives(self) -> bool:
+        """Whether objects wait whose pods nobody wants any more: Volcano's, as soon as these are gone."""
+        return self.kind[1] == "PodGroup"
 
 
 class _Row(NamedTuple):
@@ -39,38 +51,58 @@ class _Row(NamedTuple):
     above: frozenset[_Object]
 
 
-def held_back(state: Gathered, pods: Sequence[Pod], around: Surroundings) -> HeldBack:
-    """Return what queues hold back, beside the pods that there are."""
+def held_back(state: Gathered, pods: Sequence[Pod], around: Surroundings, controllers: Controllers) -> HeldBack:
+    """Return what queues hold back, beside the pods that there are.
+
+    A pod may have an object of each system. What Kueue says of it counts, not what Volcano says: it is asked first.
+    """
+    found = HeldBack([], {}, set(), {})
     kept = list(state.kept.values("queued", KeptQueued))
-    if not kept:
-        return HeldBack([], {}, frozenset(), {})
-    rows = _rows(state, kept, pods)
-    made = _Made(state, pods, {one for row in rows for one in row.above})
-    lacking: list[Waiting] = []
-    reasons: dict[str, Queued] = {}
-    counted: set[str] = set()
-    refusable: dict[str, list[Waiting]] = {}
-    for row in rows:
-        reasons |= dict.fromkeys(made.waiting(row), row.kept.queued)
-        asked = _Asked(row, around)
-        some = made.give(row, asked)
-        whose = {_id(state, one) for one in row.above}
-        if not (records := asked.records(state.cluster)):
-            continue
-        if row.kept.queued.let_in and some:
-            refusable |= dict.fromkeys(whose, records)
-        else:
-            lacking += records
-            counted |= whose
-    return HeldBack(lacking, reasons, frozenset(counted), refusable)
+    for system in _systems():
+        own = [one for one in kept if (one.group, one.kind) == system.kind and not _is_variant(one)]
+        rows = _rows(state, own, pods, system) if own else []
+        if system.outlives:
+            rows = [row for row in rows if not any(controllers.wants_none(*one) for one in row.above)]
+        made = _Made(state, pods if rows else (), rows, system)
+        for row in rows:
+            _add(state, found, row, made, _Asked(row, around))
+    return found
 
 
-def _rows(state: Gathered, kept: Iterable[KeptQueued], pods: Iterable[Pod]) -> list[_Row]:
+def _systems() -> tuple[_System, ...]:
+    queues = kubernetes.queues()
+    return (
+        _System(("kueue.x-k8s.io", "Workload"), queues.pod_sets),
+        _System(("scheduling.volcano.sh", "PodGroup"), queues.pod_groups),
+    )
+
+
+def _is_variant(one: KeptQueued) -> bool:
+    """Whether an object asks for what another one of its kind asks for, in another way."""
+    return any(owner.kind == one.kind for owner in one.meta.owner_references or ())
+
+
+def _add(state: Gathered, found: HeldBack, row: _Row, made: "_Made", asked: "_Asked") -> None:
+    for workload in made.waiting(row):
+        found.reasons.setdefault(workload, row.kept.queued)
+    some = made.give(row, asked)
+    whose = {_id(state, one) for one in row.above}
+    records = asked.records(state.cluster)
+    if not records or (row.kept.queued.least and not found.counted.isdisjoint(whose)):
+        return
+    if row.kept.queued.let_in and some:
+        found.refusable.update(dict.fromkeys(whose, records))
+    else:
+        found.lacking.extend(records)
+        found.counted.update(whose)
+
+
+def _rows(state: Gathered, kept: Iterable[KeptQueued], pods: Iterable[Pod], system: _System) -> list[_Row]:
     """Name the workload behind each object: its root owner, its pods', whom it is named for, else itself."""
-    gangs: dict[_Name, str] = {}
+    named: dict[_Name, str] = {}
     for pod in pods:
-        if gang := _gang(pod):
-            gangs.setdefault((pod.namespace, gang), pod.workload)
+        for name in _names(pod, system):
+            named.setdefault(name, pod.workload)
     roots = {(root.namespace, root.kind.lower(), root.name): workload for workload, root in state.roots.items()}
     found = []
     for one in kept:
@@ -78,10 +110,10 @@ def _rows(state: Gathered, kept: Iterable[KeptQueued], pods: Iterable[Pod]) -> l
         above = {_object(owner, meta.namespace) for owner in meta.owner_references or ()}
         root = state.owners.root_of(one.group, one.kind, meta)
         workload = root.id(state.cluster)
-        named = gangs.get((meta.namespace, meta.name)) or _named_job(roots, meta) if root.kind == one.kind else None
-        if named:
-            workload = named
-            above.add(_root(state, named))
+        other = named.get((meta.namespace, meta.name)) or _named_job(roots, meta) if root.kind == one.kind else None
+        if other:
+            workload = other
+            above.add(_root(state, other))
         found.append(_Row(one, workload, frozenset(above)))
     return sorted(found, key=lambda row: (row.workload, row.kept.meta.name))
 
@@ -93,53 +125,43 @@ def _named_job(roots: Mapping[tuple[str, str, str], str], meta: Identity) -> str
 
 
 class _Made:
-    """The pods that there are, by the queue's object that they name, else by what is above them.
+    """The pods that there are, by the object that they name, else by what is above them, and by resource.
 
-    A pod that names a queue's object is no other one's: the groups of a LeaderWorkerSet have one owner.
+    A pod that names an object is no other one's: the groups of a LeaderWorkerSet have one owner.
     """
 
-    def __init__(self, state: Gathered, pods: Iterable[Pod], wanted: set[_Object]) -> None:
-        self._named: dict[_Name, deque[Pod]] = {}
-        self._above: dict[_Object, deque[Pod]] = {}
+    def __init__(self, state: Gathered, pods: Iterable[Pod], rows: Iterable[_Row], system: _System) -> None:
+        wanted = {one for row in rows for one in row.above}
+        table = f"custom {system.kind[0]}/{system.kind[1]}"
+        self._pods: dict[tuple[_Name | _Object, str], deque[Pod]] = {}
         self._waiting: dict[_Name | _Object, set[str]] = {}
         self._taken: set[_Name] = set()
         for pod in pods:
             if pod.ended or pod.deleted is not None:
                 continue
-            name = (pod.namespace, _gang(pod) or "")
-            if any(state.kept.has(table, *name) for table in _OBJECTS):
-                self._named.setdefault(name, deque()).append(pod)
-                self._note(name, pod)
-                continue
-            for one in wanted & _objects(state, pod):
-                self._above.setdefault(one, deque()).append(pod)
-                self._note(one, pod)
-
-    def _note(self, key: _Name | _Object, pod: Pod) -> None:
-        if waits(pod):
-            self._waiting.setdefault(key, set()).add(pod.workload)
+            named = {name for name in _names(pod, system) if state.kept.has(table, *name)}
+            for one in named or wanted & _objects(state, pod):
+                for held in pod.holdings:
+                    self._pods.setdefault((one, held.resource), deque()).append(pod)
+                if waits(pod):
+                    self._waiting.setdefault(one, set()).add(pod.workload)
 
     def waiting(self, row: _Row) -> set[str]:
         """Return the workloads of an object's pods that wait."""
-        keys: tuple[_Name | _Object, ...] = (_name(row), *row.above)
-        return {workload for key in keys for workload in self._waiting.get(key, ())}
+        return {workload for one in _keys(row) for workload in self._waiting.get(one, ())}
 
     def give(self, row: _Row, asked: "_Asked") -> bool:
         """Take off what an object asks its pods, as far as no other object has them; whether there are any."""
-        none: deque[Pod] = deque()
         some = False
-        for there in (self._named.get(_name(row), none), *(self._above.get(one, none) for one in sorted(row.above))):
-            for _ in range(len(there)):
-                if not asked.lacks:
-                    return some
-                pod = there.popleft()
-                if (pod.namespace, pod.name) in self._taken:
-                    continue
-                if asked.takes(pod):
-                    self._taken.add((pod.namespace, pod.name))
-                    some = True
-                else:
-                    there.append(pod)
+        for one in _keys(row):
+            for resource in asked.lacks:
+                there = self._pods.get((one, resource), deque())
+                while there and resource in asked.lacks:
+                    pod = there.popleft()
+                    if (pod.namespace, pod.name) not in self._taken:
+                        self._taken.add((pod.namespace, pod.name))
+                        asked.take(pod)
+                        some = True
         return some
 
 
@@ -154,16 +176,24 @@ class _Asked:
         self._gone: dict[str, Counter[float]] = {}
         queued, most = row.kept.queued, objects().cards.max_asked
         for one in queued.sets:
-            for held in _each(row.kept.meta.namespace, one, around):
+            for held in one.holdings(around):
                 if held.count > most:
                     continue  # no node has so many: no pod like it will ever run
                 self._add(held.resource, held.count, held.gpus, one.shape.pods)
                 self._shapes.setdefault(held.resource, []).append((held.count, one.shape))
+            for held in one.shared(around):
+                self._add(held.resource, held.count, held.gpus, 1)
         for name, count in queued.least.items():
-            if count > most * max(1, queued.members):
-                continue
-            share = common_share(name, around.offers.get(name, ()), several=count > 1)[1]
-            self._add(name, count, None if share is None else share * count, 1)
+            if count <= most * max(1, queued.members):
+                self._add_least(name, count, queued.members, around)
+
+    def _add_least(self, name: str, count: float, members: int, around: Surroundings) -> None:
+        """Add what all members need; what part of a card HAMi gives each is not told."""
+        if served := device_class(name, around):
+            self._add(served, count, count if served in objects().dra.whole_classes else None, 1)
+        elif is_gpu_resource(name):
+            kind, share, _ = common_share(name, around.offers.get(name, ()), several=count > members)
+            self._add(name, count, None if share is None or kind == "hami" else share * count, 1)
 
     def _add(self, resource: str, count: float, gpus: float | None, pods: int) -> None:
         known = self._gpus.get(resource, 0.0)
@@ -171,19 +201,18 @@ class _Asked:
         self._gpus[resource] = None if known is None or gpus is None else known + gpus * pods
 
     @property
-    def lacks(self) -> bool:
-        """Whether anything is left."""
-        return any(count > 0 for count in self._counts.values())
+    def lacks(self) -> list[str]:
+        """The resources of which anything is left."""
+        return [resource for resource, count in self._counts.items() if count > 0]
 
-    def takes(self, pod: Pod) -> bool:
-        """Take off what a pod holds or waits for; whether that is part of what is asked."""
-        found = [held for held in pod.holdings if held.count and self._counts.get(held.resource, 0.0) > 0]
-        for held in found:
-            known = self._gpus[held.resource]
-            self._counts[held.resource] -= held.count
-            self._gpus[held.resource] = None if known is None or held.gpus is None else known - held.gpus
-            self._gone.setdefault(held.resource, Counter())[held.count] += 1
-        return bool(found)
+    def take(self, pod: Pod) -> None:
+        """Take off what a pod holds or waits for."""
+        for held in pod.holdings:
+            if held.count and self._counts.get(held.resource, 0.0) > 0:
+                known = self._gpus[held.resource]
+                self._counts[held.resource] -= held.count
+                self._gpus[held.resource] = None if known is None or held.gpus is None else known - held.gpus
+                self._gone.setdefault(held.resource, Counter())[held.count] += 1
 
     def records(self, cluster: str) -> list[Waiting]:
         """Return what is left, one record for each resource."""
@@ -213,19 +242,6 @@ class _Asked:
         return found
 
 
-def _each(namespace: str, one: PodSet, around: Surroundings) -> tuple[Holding, ...]:
-    """Return what each pod of a set asks for, as a pod like it would."""
-    pod = Pod(
-        cluster="",
-        namespace=namespace,
-        name="",
-        annotations=dict(one.annotations),
-        requests=one.shape.requests,
-        node_selector=one.shape.node_selector,
-    )
-    return holdings(pod, None, replace(around, asks={(namespace, ""): one.templates} if one.templates else {}))
-
-
 def _left(shapes: Iterable[tuple[float, Shape]], gone: Counter[float]) -> tuple[Shape, ...]:
     """Return the pods that were not made: of the sets that ask as much as those that were."""
     found = []
@@ -237,14 +253,15 @@ def _left(shapes: Iterable[tuple[float, Shape]], gone: Counter[float]) -> tuple[
     return folded(found)
 
 
-def _name(row: _Row) -> _Name:
-    return (row.kept.meta.namespace, row.kept.meta.name)
+def _keys(row: _Row) -> tuple[_Name | _Object, ...]:
+    """Return what an object's pods are kept by."""
+    return ((row.kept.meta.namespace, row.kept.meta.name), *sorted(row.above))
 
 
-def _gang(pod: Pod) -> str | None:
-    """Return the queue's object that a pod names."""
-    keys = (*kubernetes.queues().pod_groups, *kubernetes.queues().pod_sets)
-    return kubernetes.first(pod.annotations, keys) or kubernetes.first(pod.labels, keys)
+def _names(pod: Pod, system: _System) -> Iterator[_Name]:
+    """Yield the names of objects that a pod may mean."""
+    for words in (pod.annotations, pod.labels):
+        yield from ((pod.namespace, words[key]) for key in system.keys if key in words)
 
 
 def _objects(state: Gathered, pod: Pod) -> set[_Object]:

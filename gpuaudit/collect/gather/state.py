@@ -13,6 +13,7 @@ from gpuaudit.collect.kubernetes_types import Identity, Meta
 from gpuaudit.collect.objects.claims import Piece
 from gpuaudit.collect.objects.fold import Fold
 from gpuaudit.collect.objects.owners import Owners, Root, Start
+from gpuaudit.collect.objects.podsets import PodSet
 from gpuaudit.collect.objects.systems import SystemFacts
 from gpuaudit.collect.objects.waiting import Queued
 
@@ -46,7 +47,7 @@ class KeptWorkload(NamedTuple):
     gpu: bool
     uid: str
     wanted: int | None = None  # pods that it wants to have now; None = it does not say
-    templates: tuple[str, ...] = ()  # of resource claims, of what devices is seen later
+    template: PodSet | None = None  # a pod of it, where it may ask for a GPU and its own template tells
 
 
 class KeptQueued(NamedTuple):

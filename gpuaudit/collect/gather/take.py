@@ -4,9 +4,8 @@ from collections.abc import Callable
 
 import msgspec
 
-from gpuaudit.cluster.platform import CustomObject
 from gpuaudit.collect.broken import Kind
-from gpuaudit.collect.gather.published import is_published, take_published
+from gpuaudit.collect.gather.bounded import take_config, take_event
 from gpuaudit.collect.gather.state import Gathered, KeptEndpoints, KeptQueued, KeptTemplate, KeptWorkload
 from gpuaudit.collect.kubernetes_types import Meta, Object
 from gpuaudit.collect.kubernetes_types.apps import Controller, CronJob, Job
@@ -33,25 +32,21 @@ from gpuaudit.collect.kubernetes_types.nodes import (
 from gpuaudit.collect.objects.autoscalers import hpa_record, scaled_object_record
 from gpuaudit.collect.objects.claims import asked_pieces, is_gpu_class
 from gpuaudit.collect.objects.clients import client_of
-from gpuaudit.collect.objects.events import event_record
 from gpuaudit.collect.objects.owners import controller
 from gpuaudit.collect.objects.platform import (
     budget_record,
-    config_record,
     custom_record,
     namespace_record,
     priority_record,
     quota_record,
-    wants_config,
 )
+from gpuaudit.collect.objects.podsets import pod_set
 from gpuaudit.collect.objects.queues import node_pool_record, queue_record
-from gpuaudit.collect.objects.settings import settings_record
 from gpuaudit.collect.objects.systems import controller_facts, shows_system
 from gpuaudit.collect.objects.units import is_gpu_resource
 from gpuaudit.collect.objects.waiting import kueue_queued, volcano_queued
 from gpuaudit.collect.objects.workloads import (
     asks_for_gpu,
-    claim_templates,
     has_ended,
     pods_wanted,
     template_of,
@@ -60,7 +55,7 @@ from gpuaudit.collect.objects.workloads import (
 from gpuaudit.knowledge import kinds, kubernetes
 from gpuaudit.knowledge.objects import objects
 
-CONFIG_MAPS = "custom /ConfigMap"
+DEVICE_CLASS: Kind = ("resource.k8s.io", "DeviceClass")
 
 Taker = Callable[[Gathered, Kind, Object], None]
 
@@ -146,11 +141,11 @@ def _take_workload(state: Gathered, kind: Kind, item: Object) -> None:
     _put_or_remove(state, f"clients {kind[1]}", item, client_of(kind[1], item))
     gpu = asks_for_gpu(item)
     template = template_of(item)
-    claims = claim_templates(template.spec if template else None)
-    if gpu or claims or isinstance(item, CronJob):
+    made = pod_set(template, namespace=item.metadata.namespace, pods=1) if template else None
+    if gpu or isinstance(item, CronJob) or (made and made.templates):
         record = workload_record(*kind, item, cluster=state.cluster)
-        kept = KeptWorkload(record, gpu, item.metadata.uid, pods_wanted(kind[1], item), claims)
-        state.kept.put(table, item.metadata, kept)
+        wanted = 0 if item.metadata.deletion_timestamp else pods_wanted(kind[1], item)
+        state.kept.put(table, item.metadata, KeptWorkload(record, gpu, item.metadata.uid, wanted, made))
     else:
         state.kept.drop(table, item.metadata)
 
@@ -167,48 +162,6 @@ def _take_revision(state: Gathered, item: Object) -> None:
     owner, made = controller(item.metadata), item.metadata.creation_timestamp
     if owner and owner.uid and made:
         state.revised[owner.uid] = max(made, state.revised.get(owner.uid, made))
-
-
-def _take_config(state: Gathered, _kind: Kind, item: Object) -> None:
-    if isinstance(item, ConfigMap) and is_published(item):
-        take_published(state, item)
-        return
-    if not isinstance(item, ConfigMap) or not state.kept.wants(CONFIG_MAPS, item.metadata):
-        return
-    record = settings_record(item, cluster=state.cluster)
-    if record is None:
-        if not wants_config(item):
-            return
-        record = config_record(item, cluster=state.cluster)
-    chars = _chars(record)
-    if state.config_chars + chars > objects().limits.config_total_chars:
-        state.left_out[state.kept.taking, item.metadata.namespace] += 1
-        return
-    state.config_chars += chars
-    state.kept.put(CONFIG_MAPS, item.metadata, record)
-
-
-def recount(state: Gathered, kind: Kind, namespace: str | None) -> None:
-    """Have the bounds of a kind that is listed anew, there or everywhere, count what is still here."""
-    for place in [place for place in state.left_out if place[0] == kind and namespace in (None, place[1])]:
-        del state.left_out[place]
-    state.config_chars = sum(map(_chars, state.kept.values(CONFIG_MAPS, CustomObject)))
-
-
-def _chars(record: CustomObject) -> int:
-    return sum(map(len, record.fields.values()))
-
-
-def _take_event(state: Gathered, _kind: Kind, item: Object) -> None:
-    """Keep an event within bounds; once all pods were read, only those about pods that are kept."""
-    if not isinstance(item, Event) or not state.kept.wants("events", item.metadata):
-        return
-    record = event_record(item, cluster=state.cluster)
-    strange = state.pods_complete and record.kind == "Pod" and (record.namespace, record.name) not in state.pods
-    if strange or state.kept.count("events") >= 2 * objects().limits.events:
-        state.left_out[state.kept.taking, record.namespace] += not strange
-        return
-    state.kept.put("events", item.metadata, record)
 
 
 def _take_endpoints(state: Gathered, _kind: Kind, item: Object) -> None:
@@ -260,7 +213,7 @@ def _take_custom(state: Gathered, kind: Kind, item: Object) -> None:
                 msgspec.structs.replace(record, extra=custom.fields if custom else {}),
                 asks_for_gpu(item),
                 item.metadata.uid,
-                wanted=0 if has_ended(item) else record.replicas,
+                wanted=0 if has_ended(item) or item.metadata.deletion_timestamp else record.replicas,
             ),
         )
     state.kept.put(table, item.metadata, custom)
@@ -285,12 +238,12 @@ def _qualified(kind: Kind, item: Object) -> Meta:
 
 _TAKERS: dict[type[Object], Taker] = {
     Budget: _take_plain("budgets", budget_record),
-    ConfigMap: _take_config,
+    ConfigMap: take_config,
     Controller: _take_workload,
     CronJob: _take_workload,
     DeviceClass: _take_class,
     EndpointSlice: _take_endpoints,
-    Event: _take_event,
+    Event: take_event,
     Hpa: _take_plain("scaler hpa", hpa_record),
     Job: _take_workload,
     Node: _take_node,

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from gpuaudit.cluster.workloads import Pod, Waiting, Workload
+from gpuaudit.collect.gather.controllers import Controllers
 from gpuaudit.collect.gather.queued import held_back
 from gpuaudit.collect.gather.refused import refused
 from gpuaudit.collect.gather.state import Gathered, KeptTemplate, KeptWorkload
@@ -16,9 +17,10 @@ from gpuaudit.collect.objects.workloads import unlisted_workload, with_pods
 def waiting(state: Gathered, pods: Sequence[Pod], around: Surroundings) -> tuple[Waiting, ...]:
     """Return the GPU work that waits, each once: pods, what queues hold back, what quotas refused."""
     messages = {key: kept.message for key, kept in state.pods.items()}
-    held = held_back(state, pods, around)
+    controllers = Controllers(state, pods)
+    held = held_back(state, pods, around, controllers)
     found = [_with_reason(record, held.reasons.get(record.workload)) for record in waiting_pods(pods, messages)]
-    others = (*together(held.lacking), *refused(state, pods, around, held))
+    others = (*together(held.lacking), *refused(state, around, held, controllers))
     return tuple(sorted((*found, *others), key=lambda record: (record.workload, record.resource, record.reason)))
 
 
@@ -55,4 +57,5 @@ def _is_root(state: Gathered, kept: KeptWorkload) -> bool:
 
 def _asks(kept: KeptWorkload, templates: Mapping[tuple[str, str], bool]) -> bool:
     """Whether a workload asks for a GPU: itself, or by a template of claims that is not seen to be of other devices."""
-    return kept.gpu or any(templates.get((kept.record.namespace, name), True) for name in kept.templates)
+    names = kept.template.templates if kept.template else ()
+    return kept.gpu or any(templates.get((kept.record.namespace, name), True) for name in names)

@@ -30,6 +30,12 @@ class Surroundings:
     devices: dict[tuple[object, str, float], Holding] = field(default_factory=dict)  # see `_device`
 
 
+def holdings_of_new(pod: Pod, templates: tuple[str, ...], around: Surroundings) -> tuple[Holding, ...]:
+    """Return what a pod asks for that was not made yet, with these templates of resource claims."""
+    asks = {(pod.namespace, pod.name): templates} if templates else {}
+    return holdings(pod, None, replace(around, asks=asks))
+
+
 def asks_for_gpu(pod: Pod) -> bool:
     """Whether a pod may hold or ask for a GPU; claims of other devices are told apart later."""
     marks = kubernetes.fractions()
@@ -105,21 +111,26 @@ def surroundings_of_groups(pods: Iterable[Pod]) -> tuple[dict[str, str], frozens
     return reserved, frozenset(fractional)
 
 
+def device_class(name: str, around: Surroundings) -> str | None:
+    """Return the class of GPUs that DRA serves a resource from; None for one that nodes offer, or that is none."""
+    if around.offers.get(name):
+        return None
+    prefix = objects().dra.implicit_prefix
+    return around.extended.get(name) or (name.removeprefix(prefix) if name.startswith(prefix) else None)
+
+
 def _device(pod: Pod, node: Node | None, name: str, count: float, around: Surroundings) -> Holding:
     """Return what whoever asks for so many devices of a resource holds of a node: pods on it share the record."""
-    asked = around.extended.get(name) or name.removeprefix(objects().dra.implicit_prefix)
-    if asked != name and not (node and any(row.name == name and row.capacity for row in node.resources)):
-        whole = asked in objects().dra.whole_classes
-        return Holding(kind="dra", resource=asked, count=count, gpus=count if whole else None)
+    served = device_class(name, around)
+    if served and not (node and any(row.name == name and row.capacity for row in node.resources)):
+        gpus = count if served in objects().dra.whole_classes else None
+        return Holding(kind="dra", resource=served, count=count, gpus=gpus)
     key = (node.name if node else tuple(sorted(pod.node_selector.items())), name, count)
     found = around.devices.get(key)
     if found is None:
         places = () if pod.node else around.offers.get(name, ())
-        kind, share, profile = (
-            unit_share(node, name)
-            if node
-            else common_share(name, places, each=count, several=count > 1, selector=pod.node_selector)
-        )
+        unit = common_share(name, places, each=count, several=count > 1, selector=pod.node_selector)
+        kind, share, profile = unit_share(node, name) if node else unit
         gpus = None if share is None else count * share
         found = around.devices[key] = Holding(kind=kind, resource=name, count=count, gpus=gpus, profile=profile)
     return found

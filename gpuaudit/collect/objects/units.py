@@ -45,6 +45,8 @@ def unit_share(node: Node | None, resource: str) -> Unit:
     if node and node.sharing and node.sharing.strategy in ("time-slicing", "mps"):
         kind: HoldingKind = "mps" if node.sharing.strategy == "mps" else "shared"
         return kind, None if replicas is None else 1.0 / replicas, None
+    if node and node.sharing and node.sharing.strategy == "hami":
+        return "hami", 1.0, None  # who asks for no part of a card gets a whole one
     return ("shared", None, None) if resource == keys.gpu_shared else ("whole", 1.0, None)
 
 

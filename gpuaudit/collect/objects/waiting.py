@@ -1,33 +1,24 @@
 """Unmet demand: pods that wait for a GPU, and work in a queue that has no pods yet. Nothing is counted twice."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 
 import msgspec
 
-from gpuaudit.cluster.workloads import Pod, Shape, Waiting, folded
+from gpuaudit.cluster.workloads import Pod, Waiting, folded
 from gpuaudit.collect.kubernetes_types import Condition
+from gpuaudit.collect.kubernetes_types.apps import Template
 from gpuaudit.collect.kubernetes_types.core import Custom
-from gpuaudit.collect.kubernetes_types.pods import PodSpec
 from gpuaudit.collect.objects.conditions import condition, conditions_of
-from gpuaudit.collect.objects.placement import shape
+from gpuaudit.collect.objects.podsets import PodSet, pod_set
 from gpuaudit.collect.objects.quantities import amounts
 from gpuaudit.collect.objects.trees import integer, mapping, rows
-from gpuaudit.collect.objects.units import is_gpu_resource
-from gpuaudit.collect.objects.workloads import claim_templates, queue_of
+from gpuaudit.collect.objects.workloads import queue_of
 from gpuaudit.knowledge import kubernetes
-from gpuaudit.knowledge.objects import kept_annotations, objects
+from gpuaudit.knowledge.objects import objects
 from gpuaudit.knowledge.scheduling import scheduling
-
-
-@dataclass(frozen=True, kw_only=True)
-class PodSet:
-    """Equal pods that a queue's object asks for, as far as their template tells what they ask of GPUs."""
-
-    shape: Shape
-    annotations: Mapping[str, str] = field(default_factory=dict)
-    templates: tuple[str, ...] = ()  # of resource claims
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,11 +30,9 @@ class Queued:
     message: str
     queue: str | None
     sets: tuple[PodSet, ...] = ()
-    least: Mapping[str, float] = field(default_factory=dict)  # GPU resources of all `members`
+    least: Mapping[str, float] = field(default_factory=dict)  # resources of all `members`
     members: int = 0
-    let_in: bool = (
-        False  # its pods are made at once: where there are some, one that is missing was refused or is on its way
-    )
+    let_in: bool = False  # its pods are made at once: one that is missing beside others was refused or is on its way
 
 
 def waits(pod: Pod) -> bool:
@@ -122,7 +111,7 @@ def kueue_queued(item: Custom) -> Queued | None:
         reason=_kueue_reason(reserved, message),
         message=message[: objects().limits.message_chars],
         queue=queue if isinstance(queue, str) else None,
-        sets=_pod_sets(spec.get("podSets"), (item.status or {}).get("reclaimablePods")),
+        sets=_pod_sets(item),
     )
 
 
@@ -144,44 +133,38 @@ def volcano_queued(item: Custom) -> Queued | None:
 
 
 def _least(found: Mapping[str, float]) -> dict[str, float]:
-    """Return the GPU resources of a group: Volcano before 1.8 had them under their names in quotas only, now both."""
+    """Return the resources of a group: Volcano before 1.8 had devices under their names in quotas only, now both."""
     prefix = scheduling().quota.requests_prefix
     of_quotas = {name.removeprefix(prefix): amount for name, amount in found.items() if name.startswith(prefix)}
-    return {name: amount for name, amount in {**of_quotas, **found}.items() if amount and is_gpu_resource(name)}
+    return {name: amount for name, amount in {**of_quotas, **found}.items() if "/" in name and amount > 0}
 
 
-def _pod_sets(sets: object, ended: object) -> tuple[PodSet, ...]:
+def _pod_sets(item: Custom) -> tuple[PodSet, ...]:
     """Return the pods of a Workload, less those that ended or are not needed any more (`reclaimablePods`)."""
-    done = {row.get("name"): _pods(row.get("count")) for row in rows(ended) if isinstance(row.get("name"), str)}
+    ended = rows((item.status or {}).get("reclaimablePods"))
+    done = {name: _pods(row.get("count")) for row in ended if isinstance(name := row.get("name"), str)}
     found = []
-    for row in rows(sets):
-        template = mapping(row.get("template"))
-        try:
-            spec = msgspec.convert(template.get("spec", {}), PodSpec)
-        except msgspec.ValidationError:
-            continue
+    for row in rows((item.spec or {}).get("podSets")):
         name = row.get("name")
         left = _pods(row.get("count")) - (done.get(name, 0) if isinstance(name, str) else 0)
-        if left > 0:
-            found.append(
-                PodSet(
-                    shape=shape(spec, pods=left),
-                    annotations=kept_annotations(_words(mapping(template.get("metadata")).get("annotations"))),
-                    templates=claim_templates(spec),
-                )
-            )
+        template = _template(mapping(row.get("template")))
+        if template is not None and left > 0:
+            found.append(pod_set(template, namespace=item.metadata.namespace, pods=left))
     return tuple(found)
+
+
+def _template(tree: Mapping[str, object]) -> Template | None:
+    """Return a pod template, without its metadata where only these are broken, None where it is none."""
+    for parts in (tree, {"spec": tree.get("spec", {})}):
+        with suppress(msgspec.ValidationError):
+            return msgspec.convert(parts, Template)
+    return None
 
 
 def _pods(told: object) -> int:
     """Return how many pods are told of: one where that is no number of pods."""
     count = integer(told, 1)
     return count if count is not None and 0 <= count < 10**6 else 1
-
-
-def _words(tree: object) -> dict[str, str]:
-    pairs = tree.items() if isinstance(tree, dict) else ()
-    return {str(key): value for key, value in pairs if isinstance(value, str)}
 
 
 def _texts(tree: object) -> dict[str, str | int | float]:

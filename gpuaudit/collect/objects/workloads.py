@@ -11,7 +11,6 @@ from gpuaudit.cluster.workloads import Container, Pod, Workload
 from gpuaudit.collect.kubernetes_types import Meta, Object
 from gpuaudit.collect.kubernetes_types.apps import Controller, CronJob, Job, Template
 from gpuaudit.collect.kubernetes_types.core import Custom
-from gpuaudit.collect.kubernetes_types.pods import PodSpec
 from gpuaudit.collect.objects.conditions import conditions_of
 from gpuaudit.collect.objects.nodes import bounded
 from gpuaudit.collect.objects.owners import Root
@@ -99,12 +98,6 @@ def asks_for_gpu(item: Object) -> bool:
         named = any(one.resource_claim_name for one in template.spec.resource_claims or ())
         return asked or named or bool(keys)
     return isinstance(item, Custom) and _mentions_gpu(item.spec, depth=0)
-
-
-def claim_templates(spec: PodSpec | None) -> tuple[str, ...]:
-    """Return the templates of resource claims that pods like this use."""
-    claims = spec.resource_claims if spec else None
-    return tuple(name for one in claims or () if (name := one.resource_claim_template_name))
 
 
 def has_ended(item: Custom) -> bool:
