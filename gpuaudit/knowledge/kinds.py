@@ -20,6 +20,8 @@ class ReadKind(Entry, frozen=True, kw_only=True):
     replicas: str | None = None
     suspend: str | None = None
     retries: str | None = None  # how often a failed attempt is made again
+    pod_sets: tuple[str, ...] = ()  # templates of pods that it makes itself, with how many there shall be
+    set_labels: tuple[str, ...] = ()  # of its pods: the set they are of
     fields: tuple[str, ...] = ()
     endpoint_fields: tuple[str, ...] = ()  # of each element of a list in `fields`
 

@@ -41,6 +41,8 @@ def test_what_wants_no_pods_lacks_none() -> None:
     for more, status in (({}, complete), ({"suspend": True}, {}), ({}, {"succeeded": 2}), ({"parallelism": 0}, {})):
         job = thing("Job", "a", "batch/v1", spec=spec | more, status=status)
         assert inventory(job, refusal("Job", "a")).waiting == ()
+    queue = thing("Job", "a", "batch/v1", spec={"parallelism": 2, "template": template}, status={"succeeded": 1})
+    assert inventory(queue, refusal("Job", "a")).waiting == ()  # of a work queue, when one succeeds no more start
     job = thing("Job", "a", "batch/v1", spec=spec, status={"succeeded": 1})
     assert [found.pods for found in inventory(job, refusal("Job", "a")).waiting] == [1]
 
@@ -201,3 +203,66 @@ def test_a_refused_part_of_a_card_stays_a_part() -> None:
     template = {"spec": {"containers": [{"name": "m", "resources": {"requests": each}}]}}
     job = thing("Job", "a", "batch/v1", spec={"parallelism": 2, "template": template})
     assert [(one.count, one.gpus) for one in inventory(job, refusal("Job", "a")).waiting] == [(2.0, 0.5)]
+
+
+def trainer(**more: object) -> Tree:
+    """A PyTorchJob of a master and seven workers with four GPUs each."""
+    roles = {"Master": {"template": TEMPLATE}, "Worker": {"replicas": 7, "template": TEMPLATE}}
+    return thing("PyTorchJob", "train", "kubeflow.org/v1", spec={"pytorchReplicaSpecs": roles} | more)
+
+
+def ray(*groups: Tree) -> Tree:
+    """A RayCluster whose head has no GPU."""
+    head = {"template": {"spec": {"containers": [{"name": "head"}]}}}
+    return thing("RayCluster", "r", "ray.io/v1", spec={"headGroupSpec": head, "workerGroupSpecs": list(groups)})
+
+
+@pytest.mark.parametrize(
+    ("job", "expected"),
+    [
+        (trainer(), (32.0, 8)),
+        (trainer(runPolicy={"suspend": True}), (0.0, 0)),
+        (trainer() | {"status": {"conditions": [{"type": "Failed", "status": "True"}]}}, (0.0, 0)),
+        (ray({"groupName": "a", "replicas": 2, "numOfHosts": 2, "template": TEMPLATE}), (16.0, 4)),
+        (ray({"groupName": "a", "minReplicas": 1, "template": TEMPLATE}), (4.0, 1)),
+        (ray({"groupName": "a", "replicas": 0, "template": TEMPLATE}), (0.0, 0)),
+        (
+            ray({"groupName": "a", "template": TEMPLATE}, {"groupName": "b", "suspend": True, "template": TEMPLATE}),
+            (4.0, 1),
+        ),
+        (
+            thing(
+                "Job",
+                "v",
+                "batch.volcano.sh/v1alpha1",
+                spec={"tasks": [{"name": "t", "replicas": 3, "template": TEMPLATE}]},
+            ),
+            (12.0, 3),
+        ),
+    ],
+    ids=["PyTorchJob", "suspended", "failed", "hosts", "least", "none", "a group at rest", "Volcano"],
+)
+def test_a_custom_job_lacks_all_the_pods_that_it_wants(job: Tree, expected: tuple[float, int]) -> None:
+    told = refusal(job["kind"], job["metadata"]["name"])
+    told["involvedObject"]["apiVersion"] = job["apiVersion"]
+    assert sums(node(gpu=8), job, told) == expected
+
+
+def test_a_custom_job_has_the_pods_that_there_are() -> None:
+    """By role where they tell it: a worker that succeeded is not made again, a failed one is."""
+    job, told = trainer(), refusal("PyTorchJob", "train")
+
+    def made(name: str, phase: str, **labels: str) -> Tree:
+        meta = {
+            "ownerReferences": [owned_by(job)],
+            "labels": {f"training.kubeflow.org/{key}": v for key, v in labels.items()},
+        }
+        return pod(name, requests=GPU, status={"phase": phase}, meta=meta)
+
+    there = [made("train-master-0", "Running", **{"replica-type": "master"})]
+    there += [made(f"train-worker-{n}", "Succeeded", **{"replica-type": "worker"}) for n in range(2)]
+    assert sums(node(gpu=8), job, told, *there) == (20.0, 5)
+    there.append(made("train-worker-2", "Failed", **{"replica-type": "worker"}))
+    assert sums(node(gpu=8), job, told, *there) == (20.0, 5)
+    there.append(made("train-x", "Running"))
+    assert sums(node(gpu=8), job, told, *there) == (16.0, 4)

@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 import msgspec
 
-from gpuaudit.cluster.snapshot import workload_id
 from gpuaudit.cluster.workloads import Pod, Shape, Waiting, folded
 from gpuaudit.collect.broken import Kind
 from gpuaudit.collect.gather.controllers import Controllers
@@ -16,7 +15,7 @@ from gpuaudit.collect.objects.holdings import Surroundings, device_class
 from gpuaudit.collect.objects.units import common_share, is_gpu_resource
 from gpuaudit.collect.objects.waiting import Queued, waits
 from gpuaudit.knowledge import kubernetes
-from gpuaudit.knowledge.objects import objects, shown_kind
+from gpuaudit.knowledge.objects import objects
 
 _Object = tuple[str, str, str, str]  # group, kind, namespace, name
 _Name = tuple[str, str]  # namespace, name
@@ -27,7 +26,7 @@ class HeldBack(NamedTuple):
 
     lacking: list[Waiting]  # pods that were not made yet
     reasons: dict[str, Queued]  # workload of pods that wait → what its queue says of it
-    counted: set[str]  # whose pods these are, by id: a quota's refusal of the same ones adds nothing
+    counted: Counter[str]  # how many pods, by id of whose they are: a quota's refusal of the same ones adds nothing
     refusable: dict[str, list[Waiting]]  # by id of whose pods they are: what is lacking if a quota refused any
 
 
@@ -56,16 +55,28 @@ def held_back(state: Gathered, pods: Sequence[Pod], around: Surroundings, contro
 
     A pod may have an object of each system. What Kueue says of it counts, not what Volcano says: it is asked first.
     """
-    found = HeldBack([], {}, set(), {})
+    found = HeldBack([], {}, Counter(), {})
     kept = list(state.kept.values("queued", KeptQueued))
+    claims: set[_Name] = set()  # those that were counted, by what names them
     for system in _systems():
         own = [one for one in kept if (one.group, one.kind) == system.kind and not _is_variant(one)]
         rows = _rows(state, own, pods, system) if own else []
         if system.outlives:
             rows = [row for row in rows if not any(controllers.wants_none(*one) for one in row.above)]
         made = _Made(state, pods if rows else (), rows, system)
+        earlier = frozenset(found.counted)
         for row in rows:
-            _add(state, found, row, made, _Asked(row, around))
+            for workload in made.waiting(row):
+                found.reasons.setdefault(workload, row.kept.queued)
+            asked = _Asked(row, around, claims)
+            some = made.give(row, asked)
+            whose = {controllers.whose(*one) for one in row.above}
+            if not earlier.isdisjoint(whose):
+                continue
+            records = asked.records(state.cluster)
+            if system.outlives:
+                records = _within(records, _room(found, whose, controllers))
+            _put(found, whose, records, refusable=row.kept.queued.let_in and some)
     return found
 
 
@@ -82,19 +93,31 @@ def _is_variant(one: KeptQueued) -> bool:
     return any(owner.kind == one.kind for owner in one.meta.owner_references or ())
 
 
-def _add(state: Gathered, found: HeldBack, row: _Row, made: "_Made", asked: "_Asked") -> None:
-    for workload in made.waiting(row):
-        found.reasons.setdefault(workload, row.kept.queued)
-    some = made.give(row, asked)
-    whose = {_id(state, one) for one in row.above}
-    records = asked.records(state.cluster)
-    if not records or (row.kept.queued.least and not found.counted.isdisjoint(whose)):
+def _put(found: HeldBack, whose: Iterable[str], records: Sequence[Waiting], *, refusable: bool) -> None:
+    if refusable:
+        for one in whose:
+            found.refusable.setdefault(one, []).extend(records)
         return
-    if row.kept.queued.let_in and some:
-        found.refusable.update(dict.fromkeys(whose, records))
-    else:
-        found.lacking.extend(records)
-        found.counted.update(whose)
+    found.lacking.extend(records)
+    for one in whose:
+        found.counted[one] += max((record.pods for record in records), default=0)
+
+
+def _room(found: HeldBack, whose: Iterable[str], controllers: Controllers) -> int | None:
+    """Return how many more pods there may be by those who say how many they want; None where nobody does."""
+    rooms = [room - found.counted[one] for one in whose if (room := controllers.room(one)) is not None]
+    return min(rooms, default=None)
+
+
+def _within(records: Sequence[Waiting], most: int | None) -> list[Waiting]:
+    """Cut what groups need to so many pods: of a Deployment, those of its old ReplicaSets stay."""
+    found = []
+    for one in records:
+        pods = one.pods if most is None else min(one.pods, max(0, most))
+        gpus = None if one.gpus is None else one.gpus * pods / one.pods
+        if pods:
+            found.append(msgspec.structs.replace(one, pods=pods, count=one.count * pods / one.pods, gpus=gpus))
+    return found
 
 
 def _rows(state: Gathered, kept: Iterable[KeptQueued], pods: Iterable[Pod], system: _System) -> list[_Row]:
@@ -168,7 +191,7 @@ class _Made:
 class _Asked:
     """What an object asks for, by resource, less the pods that there are."""
 
-    def __init__(self, row: _Row, around: Surroundings) -> None:
+    def __init__(self, row: _Row, around: Surroundings, claims: set[_Name]) -> None:
         self._row = row
         self._counts: dict[str, float] = {}
         self._gpus: dict[str, float | None] = {}
@@ -181,7 +204,7 @@ class _Asked:
                     continue  # no node has so many: no pod like it will ever run
                 self._add(held.resource, held.count, held.gpus, one.shape.pods)
                 self._shapes.setdefault(held.resource, []).append((held.count, one.shape))
-            for held in one.shared(around):
+            for held in one.shared(around, claims):
                 self._add(held.resource, held.count, held.gpus, 1)
         for name, count in queued.least.items():
             if count <= most * max(1, queued.members):
@@ -278,8 +301,3 @@ def _object(owner: OwnerReference, namespace: str) -> _Object:
 def _root(state: Gathered, workload: str) -> _Object:
     root = state.roots[workload]
     return (root.group, root.kind, root.namespace, root.name)
-
-
-def _id(state: Gathered, one: _Object) -> str:
-    group, kind, namespace, name = one
-    return workload_id(cluster=state.cluster, kind=shown_kind(group, kind), namespace=namespace, name=name)

@@ -5,11 +5,12 @@ from collections.abc import Iterator
 import msgspec
 
 from gpuaudit.cluster.platform import Event
-from gpuaudit.cluster.workloads import Holding, Waiting
-from gpuaudit.collect.gather.controllers import Chain, Controllers
+from gpuaudit.cluster.workloads import Holding, Shape, Waiting
+from gpuaudit.collect.gather.controllers import Chain, Controllers, less
 from gpuaudit.collect.gather.queued import HeldBack
 from gpuaudit.collect.gather.state import Gathered
 from gpuaudit.collect.objects.holdings import Surroundings, device_class
+from gpuaudit.collect.objects.podsets import PodSet
 from gpuaudit.collect.objects.quantities import quantity
 from gpuaudit.collect.objects.units import common_share, is_gpu_resource
 from gpuaudit.collect.objects.waiting import together
@@ -28,24 +29,36 @@ def refused(state: Gathered, around: Surroundings, held: HeldBack, controllers: 
     for event in sorted(events, key=lambda one: (str(one.last), one.name)):
         told = refused_by_quota(event.message)
         chain = controllers.chain(event.api_group, event.kind, event.namespace, event.name) if told else None
-        missing = _missing(event, chain, controllers) if chain else 0
-        if told is None or chain is None or missing <= 0 or not held.counted.isdisjoint(chain.ids):
-            continue  # it was let in since, or wants none any more, or its queue told
+        missing = _missing(event, chain, controllers) if chain else []
+        if told is None or chain is None or any(held.counted[one] for one in chain.ids if one != chain.whose):
+            continue  # its queue told
+        missing = less(missing, held.counted[chain.whose])
+        if not missing:
+            continue  # it was let in since, or wants none any more, or its queue told of all
         if group := next((one for one in chain.ids if one in held.refusable), None):
             why = {"reason": "QuotaExhausted", "message": event.message, "since": event.first}
             newest[group] = [msgspec.structs.replace(one, **why) for one in held.refusable[group]]
             continue
+        each = [(one, count, one.holdings(around)) for one, count in missing if one]
         kept = controllers.listed.get(chain.whose)
-        template = kept.template if kept else None
-        each = list(template.holdings(around) if template else _named(told["requested"], around))
-        shapes = (msgspec.structs.replace(template.shape, pods=missing),) if template else ()
-        if each := [one for one in each if one.count <= objects().cards.max_asked]:
-            records = [_record(event, chain.workload, missing, one) for one in each]
-            newest[chain.whose] = [msgspec.structs.replace(one, shapes=shapes) for one in records]
+        if (kept and kept.sets) or any(holdings for _, _, holdings in each):
+            newest[chain.whose] = [
+                _record(event, chain.workload, count, holding, shape=one.shape)
+                for one, count, holdings in each
+                for holding in holdings
+                if holding.count <= objects().cards.max_asked
+            ]
+            continue
+        total = sum(count for _, count in missing)  # of pods whose template is not known, or gets its GPUs at admission
+        newest[chain.whose] = [
+            _record(event, chain.workload, total, holding)
+            for holding in _named(told["requested"], around)
+            if holding.count <= objects().cards.max_asked
+        ]
     return together(record for records in newest.values() for record in records)
 
 
-def _record(event: Event, workload: str, missing: int, each: Holding) -> Waiting:
+def _record(event: Event, workload: str, missing: int, each: Holding, shape: Shape | None = None) -> Waiting:
     return Waiting(
         cluster=event.cluster,
         namespace=event.namespace,
@@ -57,16 +70,19 @@ def _record(event: Event, workload: str, missing: int, each: Holding) -> Waiting
         reason="QuotaExhausted",
         message=event.message,
         pods=missing,
+        shapes=(msgspec.structs.replace(shape, pods=missing),) if shape else (),
     )
 
 
-def _missing(event: Event, chain: Chain, controllers: Controllers) -> int:
-    """Return how many pods are wanted and not there. Of who does not say: one, unless one was made since."""
+def _missing(event: Event, chain: Chain, controllers: Controllers) -> list[tuple[PodSet | None, int]]:
+    """Return the pods that are wanted and not there, by template; one of who does not say, unless it made one since."""
+    kept = controllers.listed.get(chain.whose)
+    if kept and kept.sets:
+        return list(controllers.missing_sets(chain.whose))
     missing = controllers.missing(chain.whose)
-    if missing is not None:
-        return missing
-    pods = controllers.pods.get(chain.whose, ())
-    return 0 if any(event.last and pod.created and pod.created > event.last for pod in pods) else 1
+    if missing is None:
+        missing = not controllers.made_since(chain.whose, event.last)
+    return [(kept.template if kept else None, int(missing))] if missing > 0 else []
 
 
 def _named(text: str, around: Surroundings) -> Iterator[Holding]:

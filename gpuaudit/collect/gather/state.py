@@ -48,6 +48,8 @@ class KeptWorkload(NamedTuple):
     uid: str
     wanted: int | None = None  # pods that it wants to have now; None = it does not say
     template: PodSet | None = None  # a pod of it, where it may ask for a GPU and its own template tells
+    sets: tuple[PodSet, ...] = ()  # all pods of a custom one that makes them itself, by role or group
+    set_labels: tuple[str, ...] = ()  # of its pods: the name of theirs
 
 
 class KeptQueued(NamedTuple):

@@ -40,7 +40,7 @@ from gpuaudit.collect.objects.platform import (
     priority_record,
     quota_record,
 )
-from gpuaudit.collect.objects.podsets import pod_set
+from gpuaudit.collect.objects.podsets import custom_sets, pod_set
 from gpuaudit.collect.objects.queues import node_pool_record, queue_record
 from gpuaudit.collect.objects.systems import controller_facts, shows_system
 from gpuaudit.collect.objects.units import is_gpu_resource
@@ -141,7 +141,8 @@ def _take_workload(state: Gathered, kind: Kind, item: Object) -> None:
     _put_or_remove(state, f"clients {kind[1]}", item, client_of(kind[1], item))
     gpu = asks_for_gpu(item)
     template = template_of(item)
-    made = pod_set(template, namespace=item.metadata.namespace, pods=1) if template else None
+    may_ask = template is not None and (gpu or bool(template.spec.resource_claims))
+    made = pod_set(template, namespace=item.metadata.namespace, pods=1) if template and may_ask else None
     if gpu or isinstance(item, CronJob) or (made and made.templates):
         record = workload_record(*kind, item, cluster=state.cluster)
         wanted = 0 if item.metadata.deletion_timestamp else pods_wanted(kind[1], item)
@@ -214,6 +215,8 @@ def _take_custom(state: Gathered, kind: Kind, item: Object) -> None:
                 asks_for_gpu(item),
                 item.metadata.uid,
                 wanted=0 if has_ended(item) or item.metadata.deletion_timestamp else record.replicas,
+                sets=custom_sets(item, how.pod_sets) if asks_for_gpu(item) else (),
+                set_labels=how.set_labels,
             ),
         )
     state.kept.put(table, item.metadata, custom)

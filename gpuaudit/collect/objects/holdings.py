@@ -116,7 +116,8 @@ def device_class(name: str, around: Surroundings) -> str | None:
     if around.offers.get(name):
         return None
     prefix = objects().dra.implicit_prefix
-    return around.extended.get(name) or (name.removeprefix(prefix) if name.startswith(prefix) else None)
+    implicit = name.startswith(prefix) and is_gpu_resource(name)
+    return around.extended.get(name) or (name.removeprefix(prefix) if implicit else None)
 
 
 def _device(pod: Pod, node: Node | None, name: str, count: float, around: Surroundings) -> Holding:

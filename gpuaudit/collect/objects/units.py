@@ -82,8 +82,14 @@ def common_share(
     whole = unit_share(None, resource)
     if several and whole in found:
         return whole
+    if len(found) == 1:
+        return found.pop()
     kind, share, profile = whole
-    return found.pop() if len(found) == 1 else (kind, None if found else share, profile)
+    sizes = {(unit[1], unit[2]) for unit in found}  # whole cards, of HAMi's nodes or others
+    if len(sizes) == 1:
+        share, profile = sizes.pop()
+        return kind, share, profile
+    return kind, None if found else share, profile
 
 
 def compute_share(profile: str, grid: MigGpu | None) -> float | None:

@@ -1,7 +1,6 @@
 """Unmet demand: pods that wait for a GPU, and work in a queue that has no pods yet. Nothing is counted twice."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -9,12 +8,11 @@ import msgspec
 
 from gpuaudit.cluster.workloads import Pod, Waiting, folded
 from gpuaudit.collect.kubernetes_types import Condition
-from gpuaudit.collect.kubernetes_types.apps import Template
 from gpuaudit.collect.kubernetes_types.core import Custom
 from gpuaudit.collect.objects.conditions import condition, conditions_of
-from gpuaudit.collect.objects.podsets import PodSet, pod_set
+from gpuaudit.collect.objects.podsets import PodSet, told_number, told_pod_set
 from gpuaudit.collect.objects.quantities import amounts
-from gpuaudit.collect.objects.trees import integer, mapping, rows
+from gpuaudit.collect.objects.trees import rows
 from gpuaudit.collect.objects.workloads import queue_of
 from gpuaudit.knowledge import kubernetes
 from gpuaudit.knowledge.objects import objects
@@ -127,7 +125,7 @@ def volcano_queued(item: Custom) -> Queued | None:
         message="",
         queue=queue if isinstance(queue, str) else None,
         least=_least(amounts(_texts(spec.get("minResources")))),
-        members=_pods(spec.get("minMember")),
+        members=told_number(spec.get("minMember")),
         let_in=status["phase"] == "Inqueue",
     )
 
@@ -142,29 +140,15 @@ def _least(found: Mapping[str, float]) -> dict[str, float]:
 def _pod_sets(item: Custom) -> tuple[PodSet, ...]:
     """Return the pods of a Workload, less those that ended or are not needed any more (`reclaimablePods`)."""
     ended = rows((item.status or {}).get("reclaimablePods"))
-    done = {name: _pods(row.get("count")) for row in ended if isinstance(name := row.get("name"), str)}
+    done = {name: told_number(row.get("count")) for row in ended if isinstance(name := row.get("name"), str)}
     found = []
     for row in rows((item.spec or {}).get("podSets")):
         name = row.get("name")
-        left = _pods(row.get("count")) - (done.get(name, 0) if isinstance(name, str) else 0)
-        template = _template(mapping(row.get("template")))
-        if template is not None and left > 0:
-            found.append(pod_set(template, namespace=item.metadata.namespace, pods=left))
+        left = told_number(row.get("count")) - (done.get(name, 0) if isinstance(name, str) else 0)
+        made = told_pod_set(row, namespace=item.metadata.namespace, pods=left) if left > 0 else None
+        if made is not None:
+            found.append(made)
     return tuple(found)
-
-
-def _template(tree: Mapping[str, object]) -> Template | None:
-    """Return a pod template, without its metadata where only these are broken, None where it is none."""
-    for parts in (tree, {"spec": tree.get("spec", {})}):
-        with suppress(msgspec.ValidationError):
-            return msgspec.convert(parts, Template)
-    return None
-
-
-def _pods(told: object) -> int:
-    """Return how many pods are told of: one where that is no number of pods."""
-    count = integer(told, 1)
-    return count if count is not None and 0 <= count < 10**6 else 1
 
 
 def _texts(tree: object) -> dict[str, str | int | float]:
