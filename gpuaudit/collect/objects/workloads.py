@@ -122,10 +122,8 @@ def pods_wanted(kind: str, item: Object) -> int | None:
                 return 0
             wanted = 1 if item.spec.parallelism is None else item.spec.parallelism
             over = (item.status.succeeded or 0) + indexes(item.status.failed_indexes or "")
-            if (
-                item.spec.completions is None and item.status.succeeded
-            ):  # a work queue: when one succeeds, no more start
-                return 0
+            if item.spec.completions is None and item.status.succeeded:
+                return 0  # of a work queue one succeeded: no more start
             left = None if item.spec.completions is None else item.spec.completions - over
             return wanted if left is None else max(0, min(wanted, left))
     return None
