@@ -145,12 +145,12 @@ class Controllers:
         return workload_id(cluster=self._state.cluster, kind=kind, namespace=namespace, name=name)
 
 
-def less(sets: Iterable[tuple[_Set, int]], strangers: int) -> list[tuple[_Set, int]]:
-    """Take pods that do not tell their role or group off the sets, in order; return what is left."""
+def less(sets: Iterable[tuple[_Set, int]], pods: int) -> list[tuple[_Set, int]]:
+    """Take so many pods off the sets, in order; return what is left."""
     found = []
     for one, count in sets:
-        taken = min(count, strangers)
-        strangers -= taken
+        taken = min(count, pods)
+        pods -= taken
         if count > taken:
             found.append((one, count - taken))
     return found

@@ -13,7 +13,7 @@ from gpuaudit.collect.gather.state import Gathered, KeptQueued
 from gpuaudit.collect.kubernetes_types import Identity, OwnerReference
 from gpuaudit.collect.objects.holdings import Surroundings, device_class
 from gpuaudit.collect.objects.units import common_share, is_gpu_resource
-from gpuaudit.collect.objects.waiting import Queued, waits
+from gpuaudit.collect.objects.waiting import Queued, waits, within
 from gpuaudit.knowledge import kubernetes
 from gpuaudit.knowledge.objects import objects
 
@@ -74,8 +74,8 @@ def held_back(state: Gathered, pods: Sequence[Pod], around: Surroundings, contro
             if not earlier.isdisjoint(whose):
                 continue
             records = asked.records(state.cluster)
-            if system.outlives:
-                records = _within(records, _room(found, whose, controllers))
+            if system.outlives:  # groups of a Deployment's old ReplicaSets stay
+                records = within(records, _room(found, whose, controllers))
             _put(found, whose, records, refusable=row.kept.queued.let_in and some)
     return found
 
@@ -107,17 +107,6 @@ def _room(found: HeldBack, whose: Iterable[str], controllers: Controllers) -> in
     """Return how many more pods there may be by those who say how many they want; None where nobody does."""
     rooms = [room - found.counted[one] for one in whose if (room := controllers.room(one)) is not None]
     return min(rooms, default=None)
-
-
-def _within(records: Sequence[Waiting], most: int | None) -> list[Waiting]:
-    """Cut what groups need to so many pods: of a Deployment, those of its old ReplicaSets stay."""
-    found = []
-    for one in records:
-        pods = one.pods if most is None else min(one.pods, max(0, most))
-        gpus = None if one.gpus is None else one.gpus * pods / one.pods
-        if pods:
-            found.append(msgspec.structs.replace(one, pods=pods, count=one.count * pods / one.pods, gpus=gpus))
-    return found
 
 
 def _rows(state: Gathered, kept: Iterable[KeptQueued], pods: Iterable[Pod], system: _System) -> list[_Row]:

@@ -81,8 +81,8 @@ def _missing(event: Event, chain: Chain, controllers: Controllers) -> list[tuple
         return list(controllers.missing_sets(chain.whose))
     missing = controllers.missing(chain.whose)
     if missing is None:
-        missing = not controllers.made_since(chain.whose, event.last)
-    return [(kept.template if kept else None, int(missing))] if missing > 0 else []
+        missing = 0 if controllers.made_since(chain.whose, event.last) else 1
+    return [(kept.template if kept else None, missing)] if missing > 0 else []
 
 
 def _named(text: str, around: Surroundings) -> Iterator[Holding]:

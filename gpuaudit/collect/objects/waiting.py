@@ -94,6 +94,17 @@ def _summed(parts: Sequence[Waiting]) -> Waiting:
     )
 
 
+def within(records: Sequence[Waiting], most: int | None) -> list[Waiting]:
+    """Return the part that so many pods of each record ask for, all of it without a limit."""
+    found = []
+    for one in records:
+        pods = one.pods if most is None else min(one.pods, max(0, most))
+        gpus = None if one.gpus is None else one.gpus * pods / one.pods
+        if pods:
+            found.append(msgspec.structs.replace(one, pods=pods, count=one.count * pods / one.pods, gpus=gpus))
+    return found
+
+
 def kueue_queued(item: Custom) -> Queued | None:
     """Return a Kueue Workload that waits: active, neither admitted nor finished."""
     spec = item.spec or {}
